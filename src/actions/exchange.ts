@@ -1,0 +1,154 @@
+import type { Readable } from 'node:stream';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import type { Reason, Verdict } from '../cache/verdict.js';
+import { Fields } from '../http/fields.js';
+import { parseTarget } from '../http/path.js';
+
+/**
+ * One request and the response being made for it: what the actions of a chain work on.
+ *
+ * All text that came from the client or from upstream is a *byte string*, one character (0x00–0xff) a byte, so that
+ * nothing is lost or merged by decoding: keys made of it are exact.
+ */
+export class Exchange {
+  readonly request: ExchangeRequest;
+  readonly reply: FastifyReply;
+  readonly log: FastifyBaseLogger;
+
+  /**
+   * The response, once an action has made its head available; the body may still be streaming. `undefined` means that
+   * the request is not handled yet. Set it through {@link respond}.
+   */
+  response: ExchangeResponse | undefined;
+
+  /** What `docroot` and `index` worked out; `undefined` until a `docroot` ran. */
+  physical: Physical | undefined;
+
+  /** Captures of the last regular expression that matched in a condition, for `%0` to `%9`. */
+  captures: readonly (string | undefined)[] = [];
+
+  /** `req.env[…]`: values that actions leave for later ones. */
+  readonly environment = new Map<string, string>();
+
+  /** What the caching actions decided, for `Cache-Status`, the log and the metrics. */
+  outcome: CacheOutcome | undefined;
+
+  /** Edits asked for before there was a response: they wait here until it is sent, and so never reach a stored entry. */
+  readonly #deliveryEdits: ResponseEdit[] = [];
+
+  constructor(request: FastifyRequest, reply: FastifyReply) {
+    this.request = exchangeRequest(request);
+    this.reply = reply;
+    this.log = request.log;
+  }
+
+  /** Hands in the response of a content action. Later actions see it; the chain's end sends it. */
+  respond(response: ExchangeResponse): void {
+    this.response = response;
+  }
+
+  /** Applies `edit` to the response: now, or when there is none yet, at the moment it is sent. */
+  editResponse(edit: ResponseEdit): void {
+    if (this.response === undefined) this.#deliveryEdits.push(edit);
+    else edit(this.response);
+  }
+
+  /** Applies the edits that waited for the response. Called once, by what sends it. */
+  applyDeliveryEdits(response: ExchangeResponse): void {
+    for (const edit of this.#deliveryEdits) edit(response);
+    this.#deliveryEdits.length = 0;
+  }
+}
+
+export type ResponseEdit = (response: ExchangeResponse) => void;
+
+/** The request as it came in, after the HTTP parser and before any rewriting. `req_header.*` and `rewrite` change it. */
+export interface ExchangeRequest {
+  readonly method: string;
+  readonly scheme: 'http' | 'https';
+  /** `Host` (or `:authority`) in lower case, without port and trailing dot; empty when there is none. */
+  readonly host: string;
+  /** {@link host} with the port, when that is not the scheme's default. */
+  readonly authority: string;
+  /** Origin-form request target, path and query, as sent. */
+  target: string;
+  /** Path decoded and simplified, without the query (lighttpd2's `req.path`). */
+  path: string;
+  /** The query without its `?`, as sent. */
+  query: string;
+  /** Whether {@link path} and the path as sent could mean different resources to the origin: see `http/path.ts`. */
+  ambiguousPath: boolean;
+  readonly fields: Fields;
+  readonly remote: Endpoint;
+  readonly local: Endpoint;
+  /** Whether the request came with a body (Content-Length above 0, or Transfer-Encoding). */
+  readonly hasBody: boolean;
+}
+
+export interface Endpoint {
+  /** Numeric address, or empty on a unix socket. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A response head, and its body so far as it is known. Later actions may replace any of it. */
+export interface ExchangeResponse {
+  status: number;
+  readonly fields: Fields;
+  body: Body;
+  /** Whether the end of the body can be told from a break: false when only the end of the connection marks it. */
+  readonly delimited: boolean;
+}
+
+/** All of the body, the stream that will deliver it, or none at all. */
+export type Body = Uint8Array | Readable | null;
+
+/** Where a file is looked for. */
+export interface Physical {
+  /** Absolute directory files are served from. */
+  readonly docroot: string;
+  /** Path below the docroot, beginning with a slash (a byte string). */
+  path: string;
+}
+
+/** What the caching actions decided about an exchange. */
+export interface CacheOutcome {
+  readonly verdict: Verdict;
+  /** Why it is a hit, a miss or a bypass. */
+  readonly reason: Reason;
+  /** Seconds the entry may still be used; on a hit only, and only when known. */
+  readonly ttlSeconds?: number;
+  /** Status of the response that was fetched instead; on a miss only. */
+  fetchedStatus?: number;
+  /** Whether that response goes into the store (`stored`), or why it does not; `undefined` when no store action ran. */
+  store?: Reason;
+}
+
+function exchangeRequest(request: FastifyRequest): ExchangeRequest {
+  const { raw } = request;
+  const fields = new Fields(raw.rawHeaders);
+  const scheme = request.protocol === 'https' ? 'https' : 'http';
+  const { host, authority } = parseAuthority(fields.get('host') ?? fields.get(':authority') ?? '', scheme);
+  return {
+    method: request.method,
+    scheme,
+    host,
+    authority,
+    ...parseTarget(raw.url ?? '/'),
+    fields,
+    remote: { address: raw.socket.remoteAddress ?? '', port: raw.socket.remotePort ?? 0 },
+    local: { address: raw.socket.localAddress ?? '', port: raw.socket.localPort ?? 0 },
+    hasBody: fields.has('transfer-encoding') || Number(fields.get('content-length') ?? 0) > 0,
+  };
+}
+
+const DEFAULT_PORTS = { http: '80', https: '443' } as const;
+
+function parseAuthority(text: string, scheme: 'http' | 'https'): { host: string; authority: string } {
+  const lower = text.toLowerCase();
+  const colon = lower.lastIndexOf(':');
+  const hasPort = colon > lower.lastIndexOf(']');
+  const host = (hasPort ? lower.slice(0, colon) : lower).replace(/\.$/, '');
+  const port = hasPort ? lower.slice(colon + 1) : '';
+  return { host, authority: port === '' || port === DEFAULT_PORTS[scheme] ? host : `${host}:${port}` };
+}
