@@ -30,8 +30,11 @@ export class Exchange {
   /** `req.env[…]`: values that actions leave for later ones. */
   readonly environment = new Map<string, string>();
 
-  /** What the caching actions decided, for `Cache-Status`, the log and the metrics. */
+  /** What the last lookup decided, for `Cache-Status`, the log and the metrics; `undefined` when none ran. */
   outcome: CacheOutcome | undefined;
+
+  /** `stored` when the response goes into the store, or why it does not; `undefined` when no store action ran. */
+  storage: Reason | undefined;
 
   /** Edits asked for before there was a response: they wait here until it is sent, and so never reach a stored entry. */
   readonly #deliveryEdits: ResponseEdit[] = [];
@@ -111,17 +114,13 @@ export interface Physical {
   path: string;
 }
 
-/** What the caching actions decided about an exchange. */
+/** What a lookup decided about an exchange. */
 export interface CacheOutcome {
   readonly verdict: Verdict;
   /** Why it is a hit, a miss or a bypass. */
   readonly reason: Reason;
   /** Seconds the entry may still be used; on a hit only, and only when known. */
-  readonly ttlSeconds?: number;
-  /** Status of the response that was fetched instead; on a miss only. */
-  fetchedStatus?: number;
-  /** Whether that response goes into the store (`stored`), or why it does not; `undefined` when no store action ran. */
-  store?: Reason;
+  readonly ttlSeconds?: number | undefined;
 }
 
 function exchangeRequest(request: FastifyRequest): ExchangeRequest {

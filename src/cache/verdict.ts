@@ -27,6 +27,7 @@ export const REASONS = {
   stored: 'the response goes into the store',
   status: 'only responses with status 200 are stored',
   'no-response': 'there was no response to store',
+  'from-store': 'the response came out of the store',
   incomplete: 'the body was not received completely',
   'unknown-length': 'the end of the body was marked by nothing but the end of the connection',
   'above-maxsize': 'the body is larger than maxsize',
@@ -34,6 +35,7 @@ export const REASONS = {
   'set-cookie': 'the response sets a cookie',
   private: 'the response is for one user only (Cache-Control: private)',
   'no-store': 'the response or the request forbids storing (Cache-Control: no-store)',
+  'no-cache': 'the response must not be used again without asking the origin (Cache-Control: no-cache)',
   authorization: 'the request carried Authorization',
   'content-encoding': 'an encoded body can not be stored without its fields',
 } as const;

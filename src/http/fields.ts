@@ -9,36 +9,40 @@ export class Fields {
   readonly #flat: string[];
 
   constructor(flat: readonly string[] = []) {
-    this.#flat = [...flat];
+    this.#flat = flat.slice();
   }
 
   /** Fields of a header object, as undici, Fastify and `@fastify/send` give them. */
-  static from(headers: Iterable<readonly [string, FieldValue]> | { readonly [name: string]: FieldValue }): Fields {
+  static from(headers: FieldPairs | { readonly [name: string]: FieldValue }): Fields {
     const fields = new Fields();
-    const pairs = Symbol.iterator in headers ? headers : Object.entries(headers);
-    for (const [name, value] of pairs as Iterable<readonly [string, FieldValue]>) {
+    for (const [name, value] of isPairs(headers) ? headers : Object.entries(headers)) {
       if (value === undefined) continue;
-      for (const one of Array.isArray(value) ? value : [value]) fields.append(name, String(one));
+      for (const line of Array.isArray(value) ? value : [value]) fields.append(name, String(line));
     }
     return fields;
   }
 
   /** All values of the field joined with ", " (RFC 9110, section 5.3), or `undefined` when it is absent. */
   get(name: string): string | undefined {
-    const values = this.all(name);
-    return values.length === 0 ? undefined : values.join(', ');
+    const wanted = name.toLowerCase();
+    let joined: string | undefined;
+    for (let i = this.#next(wanted, 0); i >= 0; i = this.#next(wanted, i + 2)) {
+      const value = this.#flat[i + 1] ?? '';
+      joined = joined === undefined ? value : `${joined}, ${value}`;
+    }
+    return joined;
   }
 
   /** The values of the field, one a line. */
   all(name: string): string[] {
     const wanted = name.toLowerCase();
     const values: string[] = [];
-    for (const [field, value] of this) if (field.toLowerCase() === wanted) values.push(value);
+    for (let i = this.#next(wanted, 0); i >= 0; i = this.#next(wanted, i + 2)) values.push(this.#flat[i + 1] ?? '');
     return values;
   }
 
   has(name: string): boolean {
-    return this.all(name).length > 0;
+    return this.#next(name.toLowerCase(), 0) >= 0;
   }
 
   /** Adds a line, whatever is there already. */
@@ -49,28 +53,35 @@ export class Fields {
   /** Makes `value` the only line of the field, in the place of its first line. */
   set(name: string, value: string): void {
     const wanted = name.toLowerCase();
-    const first = this.#indexOf(wanted);
-    if (first < 0) return this.append(name, value);
+    const first = this.#next(wanted, 0);
+    if (first < 0) {
+      this.append(name, value);
+      return;
+    }
     this.#flat[first] = name;
     this.#flat[first + 1] = value;
-    for (let i = this.#flat.length - 2; i > first; i -= 2) {
-      if (this.#flat[i]?.toLowerCase() === wanted) this.#flat.splice(i, 2);
-    }
+    this.#removeFrom(wanted, first + 2);
   }
 
   /** Removes every line of the field. */
   delete(name: string): void {
-    const wanted = name.toLowerCase();
-    for (let i = this.#indexOf(wanted); i >= 0; i = this.#indexOf(wanted)) this.#flat.splice(i, 2);
+    this.#removeFrom(name.toLowerCase(), 0);
   }
 
   clone(): Fields {
     return new Fields(this.#flat);
   }
 
+  /** A copy with those lines only whose name, given in lower case, is to be kept. */
+  filter(keep: (lowerName: string) => boolean): Fields {
+    const kept = new Fields();
+    for (const [name, value] of this) if (keep(name.toLowerCase())) kept.append(name, value);
+    return kept;
+  }
+
   /** A copy in the form of rawHeaders: name, value, name, value … */
   flat(): string[] {
-    return [...this.#flat];
+    return this.#flat.slice();
   }
 
   /** How many lines there are. */
@@ -82,14 +93,29 @@ export class Fields {
     for (let i = 0; i < this.#flat.length; i += 2) yield [this.#flat[i] ?? '', this.#flat[i + 1] ?? ''];
   }
 
-  #indexOf(lowerName: string): number {
-    for (let i = 0; i < this.#flat.length; i += 2) if (this.#flat[i]?.toLowerCase() === lowerName) return i;
+  /** Where the next line of a field begins, at `from` or behind it; -1 when there is none. */
+  #next(lowerName: string, from: number): number {
+    for (let i = from; i < this.#flat.length; i += 2) {
+      const name = this.#flat[i];
+      // Comparing lengths first spares most names the conversion.
+      if (name?.length === lowerName.length && name.toLowerCase() === lowerName) return i;
+    }
     return -1;
+  }
+
+  #removeFrom(lowerName: string, from: number): void {
+    for (let i = this.#next(lowerName, from); i >= 0; i = this.#next(lowerName, i)) this.#flat.splice(i, 2);
   }
 }
 
 /** What header objects hold under a name. */
 export type FieldValue = string | number | readonly (string | number)[] | undefined;
+
+export type FieldPairs = Iterable<readonly [name: string, value: FieldValue]>;
+
+function isPairs(headers: FieldPairs | { readonly [name: string]: FieldValue }): headers is FieldPairs {
+  return Symbol.iterator in headers;
+}
 
 /** Whether `name` is a token, the only thing a field name may be (RFC 9110, section 5.1). */
 export function isFieldName(name: string): boolean {
@@ -124,11 +150,12 @@ const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
 
 /** A copy of `fields` without those of the connection they came over. */
 export function withoutConnectionFields(fields: Fields): Fields {
-  const named = new Set((fields.get('connection') ?? '').split(',').map((name) => name.trim().toLowerCase()));
-  const kept = new Fields();
-  for (const [name, value] of fields) {
-    const lower = name.toLowerCase();
-    if (!CONNECTION_FIELDS.has(lower) && !named.has(lower)) kept.append(name, value);
-  }
-  return kept;
+  const listed = new Set(
+    fields
+      .get('connection')
+      ?.toLowerCase()
+      .split(',')
+      .map((name) => name.trim()),
+  );
+  return fields.filter((name) => !CONNECTION_FIELDS.has(name) && !listed.has(name));
 }

@@ -1,0 +1,28 @@
+import { z } from 'zod';
+import { parseAddress } from '../store/memcached/address.js';
+import { compilePattern, patternSchema } from './pattern.js';
+
+/** lighttpd2's default key. */
+const DEFAULT_KEY = compilePattern('%{req.path}');
+
+/** The options that `memcached.lookup` and `memcached.store` have in common. */
+export const keyOptions = {
+  server: z
+    .string()
+    .superRefine((text, check) => {
+      try {
+        parseAddress(text);
+      } catch (error) {
+        check.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+      }
+    })
+    .optional()
+    .describe(
+      'a memcached of its own for this action: host, host:port, [v6]:port or unix:/path; default: the configured store',
+    ),
+  key: patternSchema.default(DEFAULT_KEY).describe('pattern of the key (default: %{req.path})'),
+  headers: z
+    .boolean()
+    .default(false)
+    .describe('whether the value is a whole HTTP message (status, fields and body) or the body alone (default: false)'),
+};

@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { byteSize, durationMs } from '../actions/units.js';
+import { parseAddress } from '../store/memcached/address.js';
+
+/** The `memcached` section: the servers, how keys are spread over them, and what an operation may cost. */
+
+const address = z.string().transform((text, check) => {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    check.issues.push({ code: 'custom', message: error instanceof Error ? error.message : String(error), input: text });
+    return z.NEVER;
+  }
+});
+
+/** Weights are ratios; the ring has some 160 points for each server and unit of relative weight. */
+const MAX_WEIGHT = 1000;
+
+const weightedServer = z.strictObject({
+  address: address.describe('host, host:port, [IPv6]:port or unix:/path; the port is 11211 unless given.'),
+  weight: z.int().min(1).max(MAX_WEIGHT).default(1).describe('Share of the keys, relative to the other servers.'),
+});
+
+const server = z.union([address.transform((at) => ({ address: at, weight: 1 })), weightedServer]);
+
+/** The text of a file, for what should not stand in the configuration itself. Read when the configuration is loaded. */
+const fileText = z.string().transform((path, check) => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    check.issues.push({ code: 'custom', message: `the file can not be read: ${reason}`, input: path });
+    return z.NEVER;
+  }
+});
+
+const auth = z
+  .strictObject({
+    user: z.string().min(1).describe('User name.'),
+    password: z.string().min(1).optional().describe('Password.'),
+    passwordFile: fileText.optional().describe('File that holds the password; a line break at its end does not count.'),
+  })
+  .transform(({ user, password, passwordFile }, check) => {
+    const secret = password ?? passwordFile?.replace(/\r?\n$/, '');
+    if (secret !== undefined && (password === undefined || passwordFile === undefined))
+      return { user, password: secret };
+    check.issues.push({ code: 'custom', message: 'give either password or passwordFile', input: undefined });
+    return z.NEVER;
+  });
+
+const tls = z.union([
+  z.boolean().transform((on) => (on ? {} : undefined)),
+  z.strictObject({
+    ca: fileText.optional().describe('PEM file of the authorities that may have signed the servers’ certificates.'),
+    cert: fileText.optional().describe('PEM file of the certificate to show to the servers.'),
+    key: fileText.optional().describe('PEM file of the key of that certificate.'),
+    servername: z.string().min(1).optional().describe('Name that the servers’ certificates must hold.'),
+  }),
+]);
+
+export const memcachedSchema = z
+  .strictObject({
+    servers: z
+      .array(server)
+      .min(1)
+      .describe(
+        'The servers. Every process of a fleet must list the same ones, or they will not find each other’s entries.',
+      ),
+    ring: z
+      .enum(['ketama', 'ketama-unweighted', 'modula'])
+      .default('ketama')
+      .describe('How keys are spread over the servers: ketama is libmemcached’s weighted consistent hashing.'),
+    failover: z
+      .enum(['miss', 'next'])
+      .default('miss')
+      .describe('What becomes of the keys of a dead server: they are misses, or they go to the next live server.'),
+    timeout: durationMs({ min: '1ms', max: '10s' })
+      .prefault('100ms')
+      .describe('How long an operation may take before it counts as a miss.'),
+    connectTimeout: durationMs({ min: '1ms', max: '1m' })
+      .prefault('500ms')
+      .describe('How long making a connection may take.'),
+    connections: z.int().min(1).max(16).default(1).describe('Connections to each server from each process.'),
+    maxItemSize: byteSize({ min: '1KiB', max: '1GiB' })
+      .prefault('1023KiB')
+      .describe('The largest value to send: what memcached’s -I allows, less 1 KiB for the key and the item’s header.'),
+    auth: auth.optional().describe('For servers started with -Y: sent over each connection before anything else.'),
+    tls: tls.optional().describe('Talk TLS to the servers: true, or with which files.'),
+  })
+  .transform(({ timeout, connectTimeout, maxItemSize, ...rest }) => ({
+    ...rest,
+    timeoutMs: timeout,
+    connectTimeoutMs: connectTimeout,
+    maxItemBytes: maxItemSize,
+  }));
