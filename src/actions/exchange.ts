@@ -63,6 +63,9 @@ export class Exchange {
   }
 }
 
+/** What patterns and conditions read of an exchange. A key can so be made for a request that nobody has sent. */
+export type ExchangeView = Pick<Exchange, 'request' | 'response' | 'physical' | 'captures' | 'environment'>;
+
 export type ResponseEdit = (response: ExchangeResponse) => void;
 
 /** The request as it came in, after the HTTP parser and before any rewriting. `req_header.*` and `rewrite` change it. */
@@ -106,12 +109,14 @@ export interface ExchangeResponse {
 /** All of the body, the stream that will deliver it, or none at all. */
 export type Body = Uint8Array | Readable | null;
 
-/** Where a file is looked for. */
+/** Where a file is looked for, in byte strings. */
 export interface Physical {
   /** Absolute directory files are served from. */
   readonly docroot: string;
-  /** Path below the docroot, beginning with a slash (a byte string). */
+  /** Path below the docroot, beginning with a slash. */
   path: string;
+  /** What follows the file's name in the request path, when an action split it off. */
+  pathinfo?: string;
 }
 
 /** What a lookup decided about an exchange. */
@@ -143,7 +148,8 @@ function exchangeRequest(request: FastifyRequest): ExchangeRequest {
 
 const DEFAULT_PORTS = { http: '80', https: '443' } as const;
 
-function parseAuthority(text: string, scheme: 'http' | 'https'): { host: string; authority: string } {
+/** Host, and host with port, of a `Host` field or of a URL's authority. */
+export function parseAuthority(text: string, scheme: 'http' | 'https'): { host: string; authority: string } {
   const lower = text.toLowerCase();
   const colon = lower.lastIndexOf(':');
   const hasPort = colon > lower.lastIndexOf(']');

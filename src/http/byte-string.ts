@@ -8,9 +8,4 @@ export function utf8ToBytes(text: string): string {
   return ASCII.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
 }
 
-/** The text that a byte string is in UTF-8, for people to read; what is not UTF-8 becomes U+FFFD. */
-export function bytesToUtf8(bytes: string): string {
-  return ASCII.test(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8');
-}
-
 const ASCII = /^[\x20-\x7e]*$/;

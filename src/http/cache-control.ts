@@ -41,7 +41,8 @@ export class CacheControl {
     for (const value of values) {
       const listed = value?.toLowerCase().split(',') ?? [''];
       for (const one of listed.map((item) => item.trim())) {
-        if (!isFieldName(one)) return undefined;
+        // A single quote may stand in a name, but is meant as a quote.
+        if (!isFieldName(one) || one.includes("'")) return undefined;
         names.add(one);
       }
     }

@@ -40,6 +40,9 @@ const PORT_ATTEMPTS = 5;
 /** Starting takes some 20 ms; a loaded machine may need much longer. */
 const START_TIMEOUT_MS = 10_000;
 
+/** A paused memcached never answers. */
+const ANSWER_TIMEOUT_MS = 5_000;
+
 /** Starts memcached and waits until it answers. It can not outlive the test's process. */
 export async function startMemcached(options: MemcachedOptions = {}): Promise<Memcached> {
   const directory = options.unix === true ? mkdtempSync(join(tmpdir(), 'lookaside-memcached-')) : undefined;
@@ -69,8 +72,9 @@ export async function rawCommand(address: Address, text: string, options: { tls?
   const target = address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
   const socket = options.tls === true ? connectTls({ ...target, rejectUnauthorized: false }) : connect(target);
   socket.setEncoding('latin1');
-  // after `quit` memcached sends what it still owes and closes
-  socket.write(`${text}quit\r\n`, 'latin1');
+  socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error(`${formatAddress(address)} does not answer`)));
+  // after `quit` memcached sends what it still owes and closes; before a login it closes at the end of what is sent only
+  socket.end(`${text}quit\r\n`, 'latin1');
   let reply = '';
   for await (const chunk of socket) reply += chunk;
   return reply;
