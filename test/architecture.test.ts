@@ -10,8 +10,8 @@ const FLOORS = [
   ['http'],
   ['cache', 'tls', 'distcache'],
   ['actions'],
-  ['plugin', 'config'],
-  ['proxy', 'admin'],
+  ['config'],
+  ['plugin', 'proxy', 'admin'],
   ['cli'],
 ];
 

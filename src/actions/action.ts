@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { BoundChain, ChainContext, Step } from './chain.js';
+import { explainIssue } from './issues.js';
 
 /** One word of the action vocabulary: config, JSON Schema, reference and error messages derive from it. */
 export interface ActionDefinition {
@@ -10,7 +11,7 @@ export interface ActionDefinition {
   /** Its options, given the schema of nested chains. An action without options takes `null` or nothing. */
   schema(chains: ChainSchema): z.ZodType;
   /** Checks `options`; the result is the action, waiting for its context, or the issues zod found. */
-  bind(options: unknown, chains: ChainSchema): z.ZodSafeParseResult<BoundChain>;
+  bind(options: unknown, chains: ChainSchema): z.ZodSafeParseSuccess<BoundChain> | z.ZodSafeParseError<unknown>;
 }
 
 /** The schema of a chain, for the options that hold one (`hit`, `miss`, `then`, `else`). */
@@ -29,9 +30,8 @@ export function defineAction<Schema extends z.ZodType>(definition: {
     help,
     schema,
     bind(options, chains) {
-      const checked = schema(chains).safeParse(options);
-      if (!checked.success) return { success: false, error: checked.error as z.ZodError<never> };
-      return { success: true, data: (context) => compile(checked.data, context) };
+      const checked = schema(chains).safeParse(options, { error: explainIssue });
+      return checked.success ? { success: true, data: (context) => compile(checked.data, context) } : checked;
     },
   };
 }

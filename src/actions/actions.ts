@@ -12,7 +12,7 @@ import { respondAction, setStatusAction } from './respond.js';
 import { rewriteAction } from './rewrite.js';
 import { staticAction } from './static.js';
 import { storeAction } from './store.js';
-import { closest } from './suggest.js';
+import { didYouMean } from './suggest.js';
 import { whenAction } from './when.js';
 
 /** THE table: every action there is. Config validation, JSON Schema, reference and error messages derive from it. */
@@ -45,6 +45,10 @@ export const chainSchema: ChainSchema = chainSchemaAt(0);
 
 function chainSchemaAt(depth: number): ChainSchema {
   return z.unknown().transform((value, check) => {
+    if (value === undefined) {
+      check.issues.push({ code: 'invalid_type', expected: 'array', input: value });
+      return z.NEVER;
+    }
     const bound: BoundChain[] = [];
     for (const [index, entry] of (Array.isArray(value) ? value : [value]).entries()) {
       const found = depth < MAX_CHAIN_DEPTH ? bind(entry, depth) : fault('chains are nested too deeply');
@@ -65,8 +69,8 @@ type Bound =
   | { readonly success: true; readonly chain: BoundChain }
   | { readonly success: false; readonly issues: readonly z.core.$ZodIssue[] };
 
-function fault(message: string, path: PropertyKey[] = []): Bound {
-  return { success: false, issues: [{ code: 'custom', message, path, input: undefined }] };
+function fault(message: string): Bound {
+  return { success: false, issues: [{ code: 'custom', message, path: [], input: undefined }] };
 }
 
 function bind(entry: unknown, depth: number): Bound {
@@ -82,8 +86,9 @@ function bind(entry: unknown, depth: number): Bound {
 function bindNamed(name: string, options: unknown, path: PropertyKey[], depth: number): Bound {
   const action = BY_NAME.get(name);
   if (action === undefined) {
-    const meant = closest(name, BY_NAME.keys());
-    return fault(`unknown action "${name}"${meant === undefined ? '' : `, did you mean "${meant}"?`}`, path);
+    const message = `unknown action "${name}"${didYouMean(name, BY_NAME.keys())}`;
+    if (path.length === 0) return fault(message);
+    return { success: false, issues: [{ code: 'unrecognized_keys', keys: [name], message, path: [], input: undefined }] };
   }
   const checked = action.bind(options, chainSchemaAt(depth + 1));
   if (checked.success) return { success: true, chain: checked.data };

@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream';
 import type { Reason } from '../cache/verdict.js';
-import { type CacheStatus, formatCacheStatus } from '../http/cache-status.js';
+import { type CacheStatus, type ForwardReason, formatCacheStatus } from '../http/cache-status.js';
 import { Fields } from '../http/fields.js';
 import type { CacheOutcome, Exchange, ExchangeResponse } from './exchange.js';
 
@@ -48,11 +48,15 @@ function notFound(): ExchangeResponse {
 }
 
 /** Our member of `Cache-Status` (RFC 9211), or `undefined` when no caching action ran. */
-function cacheStatusOf({ outcome, storage }: Exchange, { status }: ExchangeResponse): CacheStatus | undefined {
+export function cacheStatusOf(
+  { outcome, storage }: Exchange,
+  { status }: Pick<ExchangeResponse, 'status'>,
+): CacheStatus | undefined {
   if (outcome === undefined && storage === undefined) return undefined;
   if (outcome?.verdict === 'hit') return { hit: true, ttl: outcome.ttlSeconds };
   const reasons = [outcome?.reason, storage].filter((reason) => reason !== undefined && !SILENT_REASONS.has(reason));
   return {
+    hit: false,
     fwd: outcome === undefined ? 'bypass' : forwardReason(outcome),
     fwdStatus: status,
     stored: storage === 'stored',
@@ -64,7 +68,7 @@ function cacheStatusOf({ outcome, storage }: Exchange, { status }: ExchangeRespo
 const SILENT_REASONS: ReadonlySet<Reason> = new Set(['fresh', 'absent', 'stored']);
 
 /** Why the request was not answered from the store, in the tokens of RFC 9211, section 2.2. */
-function forwardReason({ verdict, reason }: CacheOutcome): NonNullable<CacheStatus['fwd']> {
+function forwardReason({ verdict, reason }: CacheOutcome): ForwardReason {
   if (reason === 'method') return 'method';
   if (verdict === 'bypass') return 'bypass';
   if (reason === 'absent') return 'uri-miss';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { closest } from './suggest.js';
+import { didYouMean } from './suggest.js';
 
 /** What is wrong with options, and where: in the words of whoever wrote them, not of the validator. */
 export interface Problem {
@@ -17,7 +17,7 @@ export interface Problem {
 export const explainIssue: z.core.$ZodErrorMap = (issue) => {
   if (issue.code === 'unrecognized_keys') {
     const known = issue.inst instanceof z.ZodObject ? Object.keys(issue.inst.shape) : [];
-    return issue.keys.map((key) => `unknown option ${shown(key)}${didYouMean(closest(key, known))}`).join('\n');
+    return issue.keys.map((key) => `unknown option ${shown(key)}${didYouMean(key, known)}`).join('\n');
   }
   if (issue.input === undefined) return `${nameIn(issue.path)} is missing`;
   switch (issue.code) {
@@ -25,8 +25,7 @@ export const explainIssue: z.core.$ZodErrorMap = (issue) => {
       return `expected ${typeName(issue.expected)}, found ${shown(issue.input)}`;
     case 'invalid_value': {
       const values = issue.values.map(String);
-      const meant = typeof issue.input === 'string' ? closest(issue.input, values) : undefined;
-      return `${shown(issue.input)} is not one of ${values.join(', ')}${didYouMean(meant)}`;
+      return `${shown(issue.input)} is not one of ${values.join(', ')}${didYouMean(String(issue.input), values)}`;
     }
     case 'too_small':
       return `${shown(issue.input)} is too small: expected ${amount(issue.minimum, issue.origin)} or more`;
@@ -57,6 +56,9 @@ function problemsIn(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): Prob
       about: 'name',
     }));
   }
+  if (issue.code === 'invalid_key') {
+    return issue.issues.map(({ message }) => ({ path, message, about: 'name' }));
+  }
   if (issue.code === 'invalid_union') {
     const [meant, ...others] = issue.errors.filter((branch) => !isOtherKind(branch));
     if (meant !== undefined && others.length === 0) return meant.flatMap((inner) => problemsIn(inner, path));
@@ -69,14 +71,9 @@ function isOtherKind(branch: readonly z.core.$ZodIssue[]): boolean {
   return branch.some(({ code, path }) => path.length === 0 && (code === 'invalid_type' || code === 'invalid_union'));
 }
 
-/** The end of a message about an unknown name, or nothing when no known one is near. */
-function didYouMean(known: string | undefined): string {
-  return known === undefined ? '' : `, did you mean "${known}"?`;
-}
-
 function nameIn(path: readonly PropertyKey[] | undefined): string {
   const name = path?.at(-1);
-  return name === undefined ? 'a value' : `"${String(name)}"`;
+  return name === undefined ? 'a value (name: value)' : `"${String(name)}"`;
 }
 
 const TYPE_NAMES: { readonly [type: string]: string } = {

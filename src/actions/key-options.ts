@@ -1,9 +1,6 @@
 import { z } from 'zod';
 import { parseAddress } from '../store/memcached/address.js';
-import { compilePattern, patternSchema } from './pattern.js';
-
-/** lighttpd2's default key. */
-const DEFAULT_KEY = compilePattern('%{req.path}');
+import { patternSchema } from './pattern.js';
 
 /** The options that `memcached.lookup` and `memcached.store` have in common. */
 export const keyOptions = {
@@ -20,7 +17,7 @@ export const keyOptions = {
     .describe(
       'a memcached of its own for this action: host, host:port, [v6]:port or unix:/path; default: the configured store',
     ),
-  key: patternSchema.default(DEFAULT_KEY).describe('pattern of the key (default: %{req.path})'),
+  key: patternSchema.prefault('%{req.path}').describe("pattern of the key (default: lighttpd2's, %{req.path})"),
   headers: z
     .boolean()
     .default(false)

@@ -132,7 +132,7 @@ function entryHead(
     storedAtMs: nowMs,
     ageSeconds: ageOnReceipt(fields, nowMs),
     lifetimeSeconds,
-    variant: names === '*' || names.length === 0 ? '' : variantDigest(names, request),
+    variant: names === '*' ? '' : variantDigest(names, request),
     key,
   };
   return encodeHead(status, fields, metadata);

@@ -7,13 +7,13 @@ import { z } from 'zod';
  */
 
 /** The least and the most an option takes, both inclusive, written as a config would (`'1ms'`, `'4MiB'`). */
-export interface Bounds {
+interface Bounds {
   readonly min?: string;
   readonly max?: string;
 }
 
 /** What an option of this kind takes in, and what it gives. */
-export type UnitSchema = z.ZodType<number, number | string>;
+type UnitSchema = z.ZodType<number, number | string>;
 
 /** A duration in milliseconds. A number without unit counts seconds, as everywhere in a config. */
 export function durationMs(bounds: Bounds = {}): UnitSchema {

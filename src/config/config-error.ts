@@ -26,11 +26,16 @@ export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
 
   constructor(file: string, problems: readonly ConfigProblem[]) {
-    super(problems.map((problem) => describe(file, problem)).join('\n'));
+    const more = problems.length - MAX_DESCRIBED;
+    const described = problems.slice(0, MAX_DESCRIBED).map((problem) => describe(file, problem));
+    super([...described, ...(more > 0 ? [`${file}: and ${more} more`] : [])].join('\n'));
     this.file = file;
     this.problems = problems;
   }
 }
+
+/** How many problems a message describes: nobody reads more, and one unclosed bracket can make thousands. */
+const MAX_DESCRIBED = 50;
 
 /** `file:line:column: message`, then the line and a caret; of code the option's path stands for line and column. */
 function describe(file: string, { message, path, position }: ConfigProblem): string {

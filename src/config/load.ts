@@ -9,16 +9,20 @@ import { Source } from './source.js';
 /** No configuration that a person keeps is larger, in bytes: what is, is another file named by mistake. */
 const MAX_CONFIG_BYTES = 1024 * 1024;
 
-const CODE = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts']);
+const MODULES: ReadonlySet<string> = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts']);
+
+function isModule(file: string): boolean {
+  return MODULES.has(extname(file));
+}
 
 /**
  * The settings that `file` holds: YAML or JSON, or, by its extension, a JavaScript or TypeScript module whose default
  * export is the configuration. Rejects with a {@link ConfigError} that has everything that is wrong with it.
  */
 export async function loadConfig(file: string): Promise<Settings> {
-  if (CODE.has(extname(file))) return settingsOf(await valueOfModule(file), file);
+  if (isModule(file)) return settingsOf(await valueOfModule(file), file);
   const source = new Source(file, await textOf(file));
-  const checked = check(source.value ?? {});
+  const checked = check(source.value);
   if ('settings' in checked) return checked.settings;
   const problems = checked.problems.map(({ path, message, about }) => ({
     message,
@@ -27,6 +31,11 @@ export async function loadConfig(file: string): Promise<Settings> {
   }));
   problems.sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column);
   throw new ConfigError(file, problems);
+}
+
+/** The configuration in `file` as it is written, unchecked. Rejects as {@link loadConfig} does when it can not be read. */
+export async function configValue(file: string): Promise<unknown> {
+  return isModule(file) ? valueOfModule(file) : new Source(file, await textOf(file)).value;
 }
 
 /**

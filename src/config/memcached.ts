@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { byteSize, durationMs } from '../actions/units.js';
-import { parseAddress } from '../store/memcached/address.js';
+import { formatAddress, parseAddress } from '../store/memcached/address.js';
+import { FAILOVERS } from '../store/memcached/pool.js';
+import { RING_KINDS } from '../store/memcached/ring.js';
 
 /** The `memcached` section: the servers, how keys are spread over them, and what an operation may cost. */
 
@@ -37,7 +39,10 @@ const fileText = z.string().transform((path, check) => {
 
 const auth = z
   .strictObject({
-    user: z.string().min(1).describe('User name.'),
+    user: z
+      .string()
+      .regex(/^[^\s\p{Cc}]+$/u, { error: 'a user name has no spaces' })
+      .describe('User name.'),
     password: z.string().min(1).optional().describe('Password.'),
     passwordFile: fileText.optional().describe('File that holds the password; a line break at its end does not count.'),
   })
@@ -68,11 +73,11 @@ export const memcachedSchema = z
         'The servers. Every process of a fleet must list the same ones, or they will not find each other’s entries.',
       ),
     ring: z
-      .enum(['ketama', 'ketama-unweighted', 'modula'])
+      .enum(RING_KINDS)
       .default('ketama')
       .describe('How keys are spread over the servers: ketama is libmemcached’s weighted consistent hashing.'),
     failover: z
-      .enum(['miss', 'next'])
+      .enum(FAILOVERS)
       .default('miss')
       .describe('What becomes of the keys of a dead server: they are misses, or they go to the next live server.'),
     timeout: durationMs({ min: '1ms', max: '10s' })
@@ -85,11 +90,33 @@ export const memcachedSchema = z
     maxItemSize: byteSize({ min: '1KiB', max: '1GiB' })
       .prefault('1023KiB')
       .describe('The largest value to send: what memcached’s -I allows, less 1 KiB for the key and the item’s header.'),
+    maxInFlight: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(16_384)
+      .describe('Operations that may be unanswered by one server at a time; further ones fail at once.'),
+    maxInFlightSize: byteSize({ min: '1MiB', max: '1GiB' })
+      .prefault('32MiB')
+      .describe('The same in bytes of keys and values.'),
     auth: auth.optional().describe('For servers started with -Y: sent over each connection before anything else.'),
     tls: tls.optional().describe('Talk TLS to the servers: true, or with which files.'),
   })
-  .transform(({ timeout, connectTimeout, maxItemSize, ...rest }) => ({
+  .superRefine(({ servers, ring }, check) => {
+    const addresses = servers.map((one) => formatAddress(one.address));
+    for (const [index, { weight }] of servers.entries()) {
+      const path = ['servers', index];
+      if (addresses.indexOf(addresses[index] ?? '') < index) {
+        check.addIssue({ code: 'custom', path, message: `${addresses[index]} is in the list already` });
+      } else if (weight !== 1 && ring !== 'ketama') {
+        check.addIssue({ code: 'custom', path: [...path, 'weight'], message: `the ring "${ring}" knows no weights` });
+      }
+    }
+  })
+  .transform(({ timeout, connectTimeout, maxItemSize, maxInFlight, maxInFlightSize, ...rest }) => ({
     ...rest,
+    maxInFlightOperations: maxInFlight,
+    maxInFlightBytes: maxInFlightSize,
     timeoutMs: timeout,
     connectTimeoutMs: connectTimeout,
     maxItemBytes: maxItemSize,

@@ -117,10 +117,10 @@ export type MemcachedSettings = NonNullable<Settings['memcached']>;
 export type Config = Omit<z.input<typeof settingsSchema>, 'actions'> & { readonly actions: ConfigChain };
 
 /** A chain as it is written: one action or a list of them. `src/actions/actions.ts` knows their names and options. */
-export type ConfigChain = ConfigAction | readonly ConfigAction[];
+type ConfigChain = ConfigAction | readonly ConfigAction[];
 
 /** An action by its name, or its name with its options. */
-export type ConfigAction = string | { readonly [name: string]: unknown };
+type ConfigAction = string | { readonly [name: string]: unknown };
 
 function notListen(value: unknown): string | undefined {
   return value === undefined ? undefined : `${JSON.stringify(value)} is no place to listen: expected ${LISTEN_FORMS}`;

@@ -1,4 +1,4 @@
-import { parseCacheControl } from './cache-control.js';
+import { MAX_DELTA_SECONDS, parseCacheControl } from './cache-control.js';
 import { parseHttpDate } from './date.js';
 import type { Fields } from './fields.js';
 
@@ -28,11 +28,8 @@ export function ageOnReceipt(response: Fields, nowMs: number): number {
   return Math.max(apparentSeconds, ageField(response));
 }
 
-/** Larger ages are all the same: older than any lifetime (RFC 9111, section 1.2.2). */
-const MAX_AGE_SECONDS = 2 ** 31;
-
 /** The first member of the first Age line; anything but digits counts for nothing (RFC 9111, section 5.1). */
 function ageField(response: Fields): number {
   const text = (response.all('age')[0] ?? '').split(',', 1)[0]?.trim() ?? '';
-  return /^[0-9]+$/.test(text) ? Math.min(Number(text), MAX_AGE_SECONDS) : 0;
+  return /^[0-9]+$/.test(text) ? Math.min(Number(text), MAX_DELTA_SECONDS) : 0;
 }

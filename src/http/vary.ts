@@ -24,9 +24,11 @@ export function varyNames(response: Fields): '*' | string[] {
  * {@link varyNames}), an absent field being another value than an empty one. Lines of a field count as one list, and
  * white space around its commas does not count (RFC 9111, section 4.1).
  *
- * It is 128 bits of SHA-256 in hex: a client must not be able to make its request pass for that of others.
+ * It is 128 bits of SHA-256 in hex, as a client must not be able to make its request pass for that of others; or
+ * empty when there are no `names`.
  */
 export function variantDigest(names: readonly string[], request: Fields): string {
+  if (names.length === 0) return '';
   const selecting = names.map((name) => [name, normalised(request.get(name))]);
   return hash('sha256', JSON.stringify(selecting)).slice(0, DIGEST_CHARACTERS);
 }

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { checkedCas, checkedTtl, countOf, writeOf } from './memcached/requests.js';
 import {
   type BreakerState,
   DEFAULT_MAX_ITEM_BYTES,
@@ -77,10 +78,10 @@ export class EmbeddedStore implements Store {
   }
 
   async set(key: string, value: Value, options: SetOptions = {}): Promise<SetResult> {
-    const { mode = 'set', ttlSeconds = 0, flags = 0, cas } = options;
+    const { mode, flags, ttlSeconds, cas, valueBytes } = writeOf(value, options);
     this.#check(key);
+    this.#checkSize(valueBytes);
     const pieces = value instanceof Uint8Array ? [value] : value;
-    this.#checkSize(valueBytes(pieces));
     const old = this.#live(key);
     const refusal = refusalOf(old, mode, cas);
     if (refusal !== undefined) return refusal;
@@ -92,26 +93,29 @@ export class EmbeddedStore implements Store {
   }
 
   async delete(key: string, options: DeleteOptions = {}): Promise<boolean> {
+    const cas = checkedCas(options.cas);
     this.#check(key);
     const old = this.#live(key);
-    if (old === undefined || (options.cas !== undefined && options.cas !== old.cas)) return false;
+    if (old === undefined || (cas !== undefined && cas !== old.cas)) return false;
     return this.#entries.delete(key);
   }
 
   async touch(key: string, ttlSeconds: number): Promise<boolean> {
+    const expiresAt = this.#expiry(checkedTtl(ttlSeconds));
     this.#check(key);
     const old = this.#live(key);
     if (old === undefined) return false;
-    old.expiresAt = this.#expiry(ttlSeconds);
+    old.expiresAt = expiresAt;
     return true;
   }
 
   async increment(key: string, delta: bigint, options: IncrementOptions = {}): Promise<bigint | null> {
+    const { initial, ttlSeconds } = countOf(delta, options);
     this.#check(key);
     const old = this.#live(key);
-    const counter = old === undefined ? options.initial : changed(counterOf(old.value), delta);
+    const counter = old === undefined ? initial : changed(counterOf(old.value), delta);
     if (counter === undefined) return null;
-    const kept = old ?? { flags: 0, expiresAt: this.#expiry(options.ttlSeconds ?? 0) };
+    const kept = old ?? { flags: 0, expiresAt: this.#expiry(ttlSeconds) };
     this.#write(key, [Buffer.from(String(counter))], kept);
     return counter;
   }
@@ -206,9 +210,12 @@ function joined(pieces: readonly Uint8Array[]): Buffer {
 
 const MAX_COUNTER = 2n ** 64n - 1n;
 
+/** memcached's INCR_MAX_STORAGE_LEN: a longer item is not looked at as a number. */
+const MAX_COUNTER_BYTES = 24;
+
 /** The number in `value`: digits, and the spaces memcached leaves behind when a counter gets shorter. */
 function counterOf(value: Buffer): bigint {
-  const digits = /^(\d{1,20}) *$/.exec(value.toString('latin1'))?.[1];
+  const digits = value.length > MAX_COUNTER_BYTES ? undefined : /^(\d{1,20}) *$/.exec(value.toString('latin1'))?.[1];
   const counter = digits === undefined ? undefined : BigInt(digits);
   if (counter !== undefined && counter <= MAX_COUNTER) return counter;
   throw new StoreError('server-error', 'cannot increment or decrement non-numeric value');

@@ -20,7 +20,7 @@ describe('a problem of options', () => {
 
   it('says which option is missing', () => {
     assert.deepEqual(problems(options, {}), [{ path: ['ttl'], message: '"ttl" is missing', about: 'value' }]);
-    assert.deepEqual(problems(options, undefined), [{ path: [], message: 'a value is missing', about: 'value' }]);
+    assert.deepEqual(messages(options, undefined), ['a value (name: value) is missing']);
   });
 
   it('says what was expected and what was found', () => {
@@ -43,6 +43,14 @@ describe('a problem of options', () => {
     ]);
     assert.deepEqual(messages(options, { ttl: 1, tls: 5 }), [
       'expected true or false or options (name: value), found 5',
+    ]);
+  });
+
+  it('is about the name when that is what is wrong', () => {
+    const lower = z.string().regex(/^[a-z]+$/, { error: 'is not lower case' });
+    assert.deepEqual(problems(z.record(lower, z.number()), { UP: 1, low: 'x' }), [
+      { path: ['UP'], message: 'is not lower case', about: 'name' },
+      { path: ['low'], message: 'expected a number, found "x"', about: 'value' },
     ]);
   });
 

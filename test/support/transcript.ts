@@ -28,7 +28,7 @@ export async function play(origin: string, transcript: string): Promise<void> {
       await sleep(Number(line.slice(1)));
       at++;
     } else if (line.startsWith('>')) {
-      const end = lines.findIndex((other, index) => index > at && !other.startsWith('>'));
+      const end = lines.findIndex((other, index) => index > at && (!other.startsWith('>') || REQUEST.test(other)));
       const block = lines.slice(at, end < 0 ? lines.length : end);
       answer = await ask(origin, block);
       at += block.length;
@@ -40,6 +40,8 @@ export async function play(origin: string, transcript: string): Promise<void> {
   }
 }
 
+const REQUEST = /^> ([A-Z-]+) ([^\s:]\S*)$/;
+
 export interface Answer {
   readonly asked: string;
   readonly message: IncomingMessage;
@@ -48,7 +50,7 @@ export interface Answer {
 
 async function ask(origin: string, block: readonly string[]): Promise<Answer> {
   const [start = '', ...rest] = block;
-  const [, method = '', path = ''] = /^> (\S+) (\S+)$/.exec(start) ?? [];
+  const [, method = '', path = ''] = REQUEST.exec(start) ?? [];
   const fields = rest.filter((line) => line.startsWith('> ')).flatMap((line) => pair(line.slice(2)));
   const body = rest
     .find((line) => line.startsWith('>>'))
@@ -101,7 +103,7 @@ function expect({ asked, message, body }: Answer, line: string, previous: string
 }
 
 function compare(found: string | undefined, expected: string, because: string): void {
-  const pattern = /^\/(.*)\/$/.exec(expected);
+  const pattern = /^\/(.*)\/$/s.exec(expected);
   if (pattern === null) assert.equal(found, expected, because);
   else assert.match(found ?? '(absent)', new RegExp(pattern[1] ?? ''), because);
 }

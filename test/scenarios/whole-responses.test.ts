@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { connect } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { type Served, startLookaside } from '../support/lookaside.js';
+import { type Memcached, rawCommand, startMemcached } from '../support/memcached.js';
+import { play } from '../support/transcript.js';
+
+/** An origin that numbers its answers, so that a second one can not pass for the first. */
+const ROUTES: { readonly [path: string]: (response: ServerResponse, answer: number) => void } = {
+  '/page': (response, n) =>
+    response.writeHead(200, { 'content-type': 'text/x-own', etag: '"e1"', 'x-n': n }).end('page'),
+  '/cookie': (response, n) => response.setHeader('set-cookie', 'id=1').end(`${n}`),
+  '/private': (response, n) => response.setHeader('cache-control', 'private, max-age=60').end(`${n}`),
+  '/no-store': (response, n) => response.setHeader('cache-control', 'no-store').end(`${n}`),
+  '/no-cache': (response, n) => response.setHeader('cache-control', 'no-cache').end(`${n}`),
+  '/expired': (response, n) => response.setHeader('cache-control', 'max-age=0').end(`${n}`),
+  '/short': (response, n) => response.setHeader('cache-control', 'max-age=1').end(`${n}`),
+  '/aged': (response, n) => response.writeHead(200, { age: '5', 'cache-control': 'max-age=60' }).end(`${n}`),
+  '/vary': (response, n) => response.setHeader('vary', 'Accept-Language').end(`${n}`),
+  '/vary-any': (response, n) => response.setHeader('vary', '*').end(`${n}`),
+  '/gone': (response, n) => response.writeHead(410).end(`${n}`),
+  '/gzip': (response, n) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(`${n}`),
+  '/truncated': (response) => {
+    response.writeHead(200, { 'content-length': '100' });
+    response.write('half');
+    setTimeout(() => response.destroy(), 20);
+  },
+  '/broken-chunks': (response) => {
+    response.write('half');
+    setTimeout(() => response.destroy(), 20);
+  },
+  '/until-close': (response) => {
+    response.socket?.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall or half?');
+  },
+  '/slow': (response) => {
+    response.writeHead(200, { 'content-length': '8' });
+    response.write('half');
+    setTimeout(() => response.end('half'), 500);
+  },
+};
+
+for (const kind of ['memcached', 'embedded'] as const) {
+  describe(`lookaside serve --upstream, ${kind}`, () => {
+    let answers = 0;
+    const origin = createServer((request, response) => {
+      const path = (request.url ?? '').split('?')[0] ?? '';
+      const route = ROUTES[path];
+      if (route === undefined) response.writeHead(404).end();
+      else route(response, ++answers);
+    });
+    let memcached: Memcached | undefined;
+    let lookaside: Served;
+
+    before(async () => {
+      origin.listen(0, '127.0.0.1');
+      await once(origin, 'listening');
+      const upstream = `http://127.0.0.1:${(origin.address() as AddressInfo).port}`;
+      if (kind === 'memcached') memcached = await startMemcached();
+      const store = memcached === undefined ? [] : ['--memcached', memcached.server];
+      lookaside = await startLookaside({ args: ['--upstream', upstream, '--ttl', '60s', ...store] });
+    });
+    after(async () => {
+      await lookaside?.stop();
+      await memcached?.stop();
+      origin.close();
+      origin.closeAllConnections();
+    });
+
+    const twice = (path: string, first: string, second: string, fields = '') =>
+      play(lookaside.url, `> GET ${path}\n${fields}\n${first}\n> GET ${path}\n${fields}\n${second}`);
+
+    test('a response comes back whole: status, fields and body', () =>
+      play(
+        lookaside.url,
+        `
+        > GET /page?a=1
+        < 200
+        < Cache-Status: lookaside; fwd=uri-miss; fwd-status=200; stored
+        < X-N: /^[0-9]+$/
+        << page
+        > GET /page?a=1
+        < 200
+        < Cache-Status: /^lookaside; hit; ttl=(59|60)$/
+        < Content-Type: text/x-own
+        < ETag: "e1"
+        < Age: /^[01]$/
+        << page
+        > GET /page?a=1
+        > If-None-Match: "e0", W/"e1"
+        < 304
+        < ETag: "e1"
+        < Cache-Status: /hit/
+        > GET /page?a=1
+        > Range: bytes=1-2
+        < 206
+        < Content-Range: bytes 1-2/4
+        << ag
+        > GET /page?a=1
+        > Range: bytes=1-2
+        > If-Range: "other"
+        < 200
+        << page
+        > HEAD /page?a=1
+        < 200
+        < Content-Length: 4
+        < Cache-Status: /hit/
+        # another query is another page
+        > GET /page?a=2
+        < Cache-Status: /uri-miss/
+        `,
+      ));
+
+    for (const reason of ['set-cookie', 'private', 'no-store', 'no-cache', 'expired'] as const) {
+      const path = reason === 'set-cookie' ? '/cookie' : `/${reason}`;
+      test(`${path} is not stored: ${reason}`, () =>
+        twice(
+          path,
+          `< 200\n< Cache-Status: lookaside; fwd=uri-miss; fwd-status=200; detail=${reason}`,
+          '< Cache-Status: /uri-miss/',
+        ));
+    }
+
+    test('what a request with Authorization got is not stored', () =>
+      twice(
+        '/page?authorized',
+        '< Cache-Status: lookaside; fwd=uri-miss; fwd-status=200; detail=authorization',
+        '< Cache-Status: /uri-miss/',
+        '> Authorization: Basic eA==',
+      ));
+
+    test('a page is used no longer than it says itself, and shows its age', async () => {
+      await play(
+        lookaside.url,
+        `
+        > GET /short
+        < Cache-Status: /stored/
+        > GET /short
+        < Cache-Status: /hit/
+        ~ 2100
+        > GET /short
+        < Cache-Status: /fwd=/
+        > GET /aged
+        > GET /aged
+        < Cache-Status: /^lookaside; hit; ttl=5[45]$/
+        < Age: /^[56]$/
+        `,
+      );
+    });
+
+    test('a variant is given only to requests that select it', () =>
+      play(
+        lookaside.url,
+        `
+        > GET /vary
+        > Accept-Language: de
+        < Cache-Status: /stored/
+        > GET /vary
+        > Accept-Language: de
+        < Cache-Status: /hit/
+        > GET /vary
+        > Accept-Language: en
+        < Cache-Status: lookaside; fwd=vary-miss; fwd-status=200; stored; detail=vary
+        > GET /vary
+        < Cache-Status: /vary-miss/
+        > GET /vary-any
+        < Cache-Status: lookaside; fwd=uri-miss; fwd-status=200; detail=vary
+        `,
+      ));
+
+    test('an encoded body keeps its Content-Encoding', () =>
+      twice('/gzip', '< Cache-Status: /stored/', '< Cache-Status: /hit/\n< Content-Encoding: gzip'));
+
+    test('another status than 200 is not stored', () =>
+      twice('/gone', '< 410\n< Cache-Status: /detail=status/', '< 410\n< Cache-Status: /uri-miss/'));
+
+    for (const path of ['/truncated', '/broken-chunks']) {
+      test(`a body that breaks off is never stored, and the client can tell: ${path}`, async () => {
+        await assert.rejects(play(lookaside.url, `> GET ${path}`), /aborted|ECONNRESET|hang up/);
+        await assert.rejects(play(lookaside.url, `> GET ${path}`), /aborted|ECONNRESET|hang up/);
+      });
+    }
+
+    test('a body that only the end of the connection ends is passed on and not stored', () =>
+      twice(
+        '/until-close',
+        '< 200\n< Cache-Status: /detail=unknown-length/\n<< all or half?',
+        '< Cache-Status: /uri-miss/\n<< all or half?',
+      ));
+
+    test('a client that leaves in the middle leaves no half page behind', async () => {
+      const { hostname, port } = new URL(lookaside.url);
+      const socket = connect(Number(port), hostname);
+      socket.write(`GET /slow HTTP/1.1\r\nHost: ${hostname}:${port}\r\n\r\n`);
+      await once(socket, 'data');
+      socket.destroy();
+      await play(
+        lookaside.url,
+        `
+        ~ 100
+        > GET /slow
+        < 200
+        << halfhalf
+        > GET /slow
+        << halfhalf
+        `,
+      );
+    });
+
+    if (kind === 'memcached') {
+      test('an entry is a message that other clients can read', async () => {
+        assert.ok(memcached);
+        const { host } = new URL(lookaside.url);
+        await play(lookaside.url, '> GET /page?readable\n< 200');
+        const reply = await rawCommand(memcached.address, `get http://${host}/page?readable\r\n`);
+        const [, statusLine, metadata] = reply.split('\r\n');
+        assert.equal(statusLine, 'HTTP/1.1 200 ');
+        assert.match(metadata ?? '', /^lookaside: 1 at=\d+ age=0 life=60 vary=- key=http:.*readable$/);
+        assert.match(reply, /\r\n\r\npage\r\nEND\r\n$/);
+      });
+
+      test('an entry under a key that is not its own is a miss', async () => {
+        assert.ok(memcached);
+        const { host } = new URL(lookaside.url);
+        await play(lookaside.url, '> GET /page?mine');
+        const reply = await rawCommand(memcached.address, `get http://${host}/page?mine\r\n`);
+        const value = reply.slice(reply.indexOf('\r\n') + 2, -'\r\nEND\r\n'.length);
+        const key = `http://${host}/page?yours`;
+        await rawCommand(memcached.address, `set ${key} 0 60 ${value.length}\r\n${value}\r\n`);
+        await play(lookaside.url, '> GET /page?yours\n< Cache-Status: /fwd=miss; .*detail=wrong-key/');
+      });
+    }
+  });
+}
