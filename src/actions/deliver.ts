@@ -1,4 +1,6 @@
-import { pipeline } from 'node:stream';
+import type { ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { FastifyBaseLogger } from 'fastify';
 import type { Reason } from '../cache/verdict.js';
 import { type CacheStatus, type ForwardReason, formatCacheStatus } from '../http/cache-status.js';
 import { Fields } from '../http/fields.js';
@@ -26,10 +28,26 @@ export function deliver(exchange: Exchange, cacheName: string): void {
     body.destroy();
     raw.end();
   } else {
-    pipeline(body, raw, (error) => {
-      if (error) log.debug({ err: error }, 'response broken off');
-    });
+    pass(body, raw, log);
   }
+}
+
+/**
+ * `stream.pipeline` in what it does, without the AbortController and the error object with its stack that it makes of
+ * every body, even one that ends well: they were a fifth of the cost of a miss.
+ */
+function pass(body: Readable, raw: ServerResponse, log: FastifyBaseLogger): void {
+  const breakOff = (error: Error) => {
+    log.debug({ err: error }, 'response broken off');
+    raw.destroy();
+  };
+  body.once('error', breakOff);
+  raw.once('error', breakOff);
+  raw.once('close', () => {
+    if (!body.destroyed) body.destroy();
+  });
+  if (raw.destroyed) body.destroy();
+  else body.pipe(raw);
 }
 
 /** The response as it is to be sent: with the edits that waited for it, and with `Cache-Status` when a cache acted. */

@@ -9,9 +9,14 @@ export interface Rule<Target> {
   readonly target: Target;
 }
 
+/** Of bytes; `.` is any of them, so that no rule is got round with a `%0a`. */
+function byteExpression(source: string): RegExp {
+  return new RegExp(utf8ToBytes(source), 's');
+}
+
 const expression = z.string().superRefine((source, check) => {
   try {
-    new RegExp(utf8ToBytes(source));
+    byteExpression(source);
   } catch (error) {
     check.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
   }
@@ -25,7 +30,7 @@ export function rulesSchema<Target>(target: z.ZodType<Target, string>) {
   const mapping = z.record(expression, target).transform((rules) =>
     Object.entries(rules).map(
       ([source, target]): Rule<Target> => ({
-        expression: new RegExp(utf8ToBytes(source)),
+        expression: byteExpression(source),
         target,
       }),
     ),

@@ -1,4 +1,3 @@
-import { pipeline, Transform } from 'node:stream';
 import { z } from 'zod';
 import { BodyCopy } from '../cache/body-copy.js';
 import { type EntryMetadata, encodeHead } from '../cache/entry.js';
@@ -143,27 +142,27 @@ function contentLength(fields: Fields): number | undefined {
   return text !== undefined && /^[0-9]+$/.test(text) ? Number(text) : undefined;
 }
 
-/** Lets `copy` see the body of `response` as it passes; `complete` is called when all of it has, and only then. */
-function observe(response: ExchangeResponse, copy: BodyCopy, complete: () => void): void {
-  const { body } = response;
+/**
+ * Lets `copy` see the body of `response` as it passes; `complete` is called when all of it has, and only then.
+ *
+ * A stream is listened to, not piped through another one: the listener takes part in neither its flow nor its errors, and
+ * costs a tenth. The stream stays paused until whoever sends the response sets it flowing.
+ */
+function observe({ body }: ExchangeResponse, copy: BodyCopy, complete: () => void): void {
   if (body === null || body instanceof Uint8Array) {
     if (body !== null) copy.add(body);
     complete();
     return;
   }
-  const tap = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      copy.add(chunk);
-      done(null, chunk);
-    },
-    flush(done) {
-      complete();
-      done();
-    },
+  let isComplete = false;
+  body.pause();
+  body.on('data', (chunk: Uint8Array | string) => copy.add(typeof chunk === 'string' ? Buffer.from(chunk) : chunk));
+  body.once('end', () => {
+    isComplete = true;
+    complete();
   });
-  // The tap carries an error or a client's leaving from one side to the other; who sends the response reports it.
-  response.body = pipeline(body, tap, (error) => {
-    if (error) copy.release();
+  body.once('close', () => {
+    if (!isComplete) copy.release();
   });
 }
 

@@ -172,7 +172,7 @@ describe("the manual's example", () => {
       < Content-Range: bytes */6
       > GET /hello.txt
       > If-Match: "x"
-      < Cache-Status: /detail=precondition/
+      < Cache-Status: /detail="?precondition/
       `,
     ));
 
