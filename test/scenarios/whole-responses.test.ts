@@ -213,7 +213,7 @@ for (const kind of ['memcached', 'embedded'] as const) {
       test('an entry is a message that other clients can read', async () => {
         assert.ok(memcached);
         const { host } = new URL(lookaside.url);
-        await play(lookaside.url, '> GET /page?readable\n< 200');
+        await twice('/page?readable', '< 200', '< Cache-Status: /hit/');
         const reply = await rawCommand(memcached.address, `get http://${host}/page?readable\r\n`);
         const [, statusLine, metadata] = reply.split('\r\n');
         assert.equal(statusLine, 'HTTP/1.1 200 ');
@@ -224,7 +224,7 @@ for (const kind of ['memcached', 'embedded'] as const) {
       test('an entry under a key that is not its own is a miss', async () => {
         assert.ok(memcached);
         const { host } = new URL(lookaside.url);
-        await play(lookaside.url, '> GET /page?mine');
+        await twice('/page?mine', '< 200', '< Cache-Status: /hit/');
         const reply = await rawCommand(memcached.address, `get http://${host}/page?mine\r\n`);
         const value = reply.slice(reply.indexOf('\r\n') + 2, -'\r\nEND\r\n'.length);
         const key = `http://${host}/page?yours`;

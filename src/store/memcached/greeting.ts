@@ -1,10 +1,19 @@
 import { StoreError } from '../store.js';
 import { isPrintable } from './dialect.js';
 
+/** Neither part may hold a space or a control character: memcached reads them as two words. */
 export interface Credentials {
-  /** Without spaces and control characters: memcached reads it up to the first space. */
   readonly user: string;
   readonly password: string;
+}
+
+/** `credentials`, when they can be said; throws a RangeError otherwise. */
+export function checkedCredentials(credentials: Credentials): Credentials {
+  for (const part of ['user', 'password'] as const) {
+    const isWord = /^[^\s\p{Cc}]+$/u.test(credentials[part]);
+    if (!isWord) throw new RangeError(`auth.${part} is empty, or holds a space or a control character`);
+  }
+  return credentials;
 }
 
 /** What to do next on a new connection: say something, speak one of the dialects, or give up. */

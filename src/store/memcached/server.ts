@@ -19,7 +19,7 @@ import {
 import { type Address, formatAddress } from './address.js';
 import { BREAKER_DEFAULTS, Breaker, type BreakerOptions } from './breaker.js';
 import { type ConnectionSettings, type Load, MetaConnection } from './connection.js';
-import type { Credentials } from './greeting.js';
+import { type Credentials, checkedCredentials } from './greeting.js';
 import { type Count, type Operation, Slot, type Write } from './operation.js';
 import { checkedCas, checkedTtl, countOf, writeOf } from './requests.js';
 
@@ -295,13 +295,6 @@ function laneOf(key: string, lanes: number): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
   return (hash >>> 0) % lanes;
-}
-
-function checkedCredentials(credentials: Credentials): Credentials {
-  const { user, password } = credentials;
-  if (!/^[^\s\p{Cc}]+$/u.test(user)) throw new RangeError('auth.user: empty, or with spaces or control characters');
-  if (/\p{Cc}/u.test(password)) throw new RangeError('auth.password: with control characters');
-  return credentials;
 }
 
 /**

@@ -68,6 +68,14 @@ async function rejects(operation: Promise<unknown>, code: StoreErrorCode): Promi
 /** Answers every get with its own key. */
 const echoKey: Script = (command) => (command.startsWith('mg') ? hit(command, command.split(' ')[1] ?? '') : undefined);
 
+function latch(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
+
 describe('one turn, one write', () => {
   test('the gets of one turn leave together, and in order', async () => {
     const [server, connection] = await connected(echoKey);
@@ -100,6 +108,21 @@ describe('one turn, one write', () => {
     const reads = fake.connections[0]?.reads ?? [];
     assert.equal(reads[0], 'mn\r\n');
     assert.equal(reads.length, 2);
+  });
+
+  test('so do operations of different callbacks of one turn', async () => {
+    const [server, connection] = await connected(echoKey);
+    const { promise, resolve } = latch();
+    const outcomes: Promise<string | null>[] = [];
+    for (const key of ['a', 'b', 'c']) {
+      setTimeout(() => {
+        outcomes.push(outcome(server.get(key)));
+        if (outcomes.length === 3) resolve();
+      }, 1);
+    }
+    await promise;
+    assert.deepEqual(await Promise.all(outcomes), ['a', 'b', 'c']);
+    assert.equal(connection.reads.length, 1);
   });
 
   test('operations of different turns leave apart', async () => {
@@ -345,20 +368,18 @@ describe('a deadline', () => {
   test('that passed before there was a connection means that nothing is sent', async () => {
     const [server, fake] = await start(
       (command, peer) => {
-        if (command !== 'mn') return echoKey(command, peer);
-        setTimeout(() => peer.send('MN\r\n'), 80);
+        if (command.startsWith('mg')) return echoKey(command, peer);
+        // two slow steps of the greeting, each in time, and both together longer than an operation waits
+        setTimeout(() => peer.send(command === 'mn' ? 'MN\r\n' : 'STORED\r\n'), 120);
         return '';
       },
-      // the greeting has the deadline of an operation, and begins later
-      { timeoutMs: 100 },
+      { timeoutMs: 200, connectTimeoutMs: 5000, auth: { user: 'u', password: 'p' } },
     );
-    const abandoned = rejects(server.set('gone', Buffer.from('x')), 'timeout');
-    await turn();
-    busy(120);
-    await abandoned;
-    await delay(150);
-    assert.equal(await outcome(server.get('a')), 'a');
-    assert.doesNotMatch(fake.connections.flatMap(({ reads }) => reads).join(''), /gone/);
+    const [abandoned, late] = [server.set('gone', Buffer.from('x')), delay(100).then(() => server.get('late'))];
+    await rejects(abandoned, 'timeout');
+    assert.equal(await outcome(late), 'late');
+    assert.equal(fake.connections.length, 1);
+    assert.doesNotMatch(fake.connections[0]?.reads.join('') ?? '', /gone/);
   });
 
   test('that passed while this process was busy does not fail what was answered meanwhile', async () => {
@@ -393,24 +414,26 @@ describe('a silent connection', () => {
     assert.equal(fake.connections.length, 2);
   });
 
-  test('is not one on which other replies come', async () => {
-    const held: string[] = [];
-    const [server, fake] = await start(
+  test('is not one on which a reply comes, however slowly', async () => {
+    const [server, connection] = await connected(
       (command, peer) => {
-        if (!command.startsWith('mg')) return undefined;
-        held.push(hit(command, 'x'));
-        // always one reply behind
-        if (held.length > 1) peer.send(held.shift() ?? '');
+        if (!command.startsWith('mg slow')) return echoKey(command, peer);
+        const reply = hit(command, 'x'.repeat(10));
+        const trickle = async () => {
+          for (const byte of reply) {
+            peer.send(byte);
+            await delay(8);
+          }
+        };
+        trickle().catch(assert.fail);
         return '';
       },
-      { timeoutMs: 50 },
+      { timeoutMs: 60 },
     );
-    const stopAt = performance.now() + 300;
-    for (let i = 0; performance.now() < stopAt; i++) {
-      server.get(`k${i}`).catch(() => undefined);
-      await delay(10);
-    }
-    assert.equal(fake.connections.length, 1);
+    await rejects(server.get('slow'), 'timeout');
+    await delay(350);
+    assert.equal(await outcome(server.get('next')), 'next');
+    assert.equal(connection.reads.length, 2);
   });
 });
 
@@ -531,6 +554,21 @@ describe('the limits in flight', () => {
     await Promise.all([first, small]);
   });
 
+  test('give the bytes back with the answer, or the connection', async () => {
+    let isWell = true;
+    const [server] = await connected((command) => (isWell ? `HD ${echoOf(command)}\r\n` : ''), {
+      maxItemBytes: 1000,
+      maxInFlightBytes: 1500,
+      timeoutMs: 40,
+    });
+    for (let i = 0; i < 3; i++) assert.equal(await server.set('a', Buffer.alloc(1000)), 'stored');
+    isWell = false;
+    await rejects(server.set('a', Buffer.alloc(1000)), 'timeout');
+    await delay(100);
+    isWell = true;
+    assert.equal(await server.set('a', Buffer.alloc(1000)), 'stored');
+  });
+
   test('hold what ran out of time as long as its reply may come, and not longer', async () => {
     const [server] = await connected(() => '', { maxInFlightOperations: 1, timeoutMs: 40 });
     await rejects(server.get('a'), 'timeout');
@@ -567,6 +605,15 @@ describe('closed', () => {
     const [{ report } = {}] = await server.stats();
     assert.ok(report instanceof StoreError && report.code === 'closed');
     await server.close();
+  });
+
+  test('it probes no more', async () => {
+    const [server, fake] = await start(() => 'nonsense\r\n', { breaker: { failures: 1, initialBackoffMs: 30 } });
+    await rejects(server.get('a'), 'protocol');
+    assert.equal(server.breaker, 'open');
+    await server.close();
+    await delay(100);
+    assert.equal(fake.connections.length, 1);
   });
 
   test('while it connects, too', async () => {
