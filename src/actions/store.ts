@@ -3,13 +3,14 @@ import { BodyCopy } from '../cache/body-copy.js';
 import { type EntryMetadata, encodeHead } from '../cache/entry.js';
 import { storeKey } from '../cache/key.js';
 import type { Reason } from '../cache/verdict.js';
+import { formatHttpDate } from '../http/date.js';
 import type { Fields } from '../http/fields.js';
 import { ageOnReceipt, freshnessLifetime } from '../http/freshness.js';
 import { storageRefusal } from '../http/storage-rules.js';
 import { variantDigest, varyNames } from '../http/vary.js';
 import { type Store, storeFailure } from '../store/store.js';
 import { defineAction } from './action.js';
-import type { ChainContext, Step } from './chain.js';
+import type { ChainContext } from './chain.js';
 import type { Exchange, ExchangeResponse } from './exchange.js';
 import { keyOptions } from './key-options.js';
 import { byteSize, durationSeconds } from './units.js';
@@ -59,7 +60,7 @@ export const storeAction = defineAction({
  * lighttpd2's `memcached.store`: copies the body of a 200 as it passes, and when it has arrived completely sends one
  * `set`, for whose answer nobody waits. Delays and changes nothing for the client, whatever becomes of the copy.
  */
-export function store(options: StoreOptions, context: ChainContext): Step {
+export function store(options: StoreOptions, context: ChainContext): (exchange: Exchange) => void {
   const target = context.store(options.server);
   return (exchange) => {
     const plan = planStorage(exchange, options, target.maxItemBytes);
@@ -127,6 +128,9 @@ function entryHead(
 ): Buffer {
   const nowMs = Date.now();
   const names = varyNames(fields);
+  const dated = fields.clone();
+  // A hit must show when the response was made, not when it is sent (RFC 9110, section 6.6.1).
+  if (!dated.has('date')) dated.append('Date', formatHttpDate(nowMs));
   const metadata: EntryMetadata = {
     storedAtMs: nowMs,
     ageSeconds: ageOnReceipt(fields, nowMs),
@@ -134,7 +138,7 @@ function entryHead(
     variant: names === '*' ? '' : variantDigest(names, request),
     key,
   };
-  return encodeHead(status, fields, metadata);
+  return encodeHead(status, dated, metadata);
 }
 
 function contentLength(fields: Fields): number | undefined {

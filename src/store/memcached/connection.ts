@@ -72,7 +72,9 @@ export class MetaConnection extends MemcacheConnection {
   #isHeld = true;
   #timer: NodeJS.Timeout | undefined;
   readonly #timeoutError: StoreError;
-  #greetBy = 0;
+  /** When to give up if it is not {@link wasReady} by then, and if the next step of the greeting has not come. */
+  #connectBy = 0;
+  #greetBy = Number.POSITIVE_INFINITY;
   /** When the last bytes came, as far as the timer has noticed. */
   #heardAt = 0;
   #heard = false;
@@ -112,7 +114,7 @@ export class MetaConnection extends MemcacheConnection {
     this.socket = socket;
     this._status = Status.CONNECTING;
     this._setupConnection(socket);
-    this.#greetBy = performance.now() + connectTimeoutMs;
+    this.#connectBy = performance.now() + connectTimeoutMs;
     this.#watch();
     this.#hold();
     return new Promise((resolve, reject) => {
@@ -168,7 +170,7 @@ export class MetaConnection extends MemcacheConnection {
 
   override _setupConnection(socket: Socket): void {
     socket.on('data', (chunk: Buffer) => this.onData(chunk));
-    socket.on('error', (cause) => this.close(this.#error('connection', cause.message, cause)));
+    socket.on('error', (cause) => this.close(this.#error('connection', messageOf(cause), cause)));
     socket.on('end', () => this._shutdown('closed by the server'));
     socket.on('close', () => this._shutdown('closed'));
   }
@@ -216,7 +218,8 @@ export class MetaConnection extends MemcacheConnection {
       return BROKEN;
     }
     if ('say' in step) {
-      this.#greetBy = Math.min(this.#greetBy, performance.now() + this.#settings.timeoutMs);
+      // it is an operation like any other
+      this.#greetBy = performance.now() + this.#settings.timeoutMs;
       this.socket?.write(step.say, 'latin1');
       return LINE;
     }
@@ -249,6 +252,7 @@ export class MetaConnection extends MemcacheConnection {
       }
     }
     this.#watch();
+    this.#hold();
     this.#outbox.flush(this.socket);
   };
 
@@ -283,7 +287,7 @@ export class MetaConnection extends MemcacheConnection {
     for (const slot of this.#sent) isOverdue = slot.expire(now, this.#timeoutError) || isOverdue;
     for (const slot of this.#unsent) isOverdue = slot.expire(now, this.#timeoutError) || isOverdue;
     if (isOverdue) this.#owner.overdue(this.#timeoutError);
-    if (this.#dialect === undefined && now >= this.#greetBy) this._shutdown('no connection in time');
+    if (!this.wasReady && now >= Math.min(this.#connectBy, this.#greetBy)) this._shutdown('no connection in time');
     if (this.#isSilent(now)) this.close(this.#error('timeout', 'silent'));
     if (this.#dialect === undefined || this.#sent.length > 0) return;
     clearInterval(this.#timer);
@@ -302,6 +306,11 @@ export class MetaConnection extends MemcacheConnection {
   #error(code: StoreErrorCode, message: string, cause?: Error): StoreError {
     return new StoreError(code, `${this.#server}: ${message}`, { server: this.#server, cause });
   }
+}
+
+/** A name with several addresses fails with one error for all, which has no message of its own. */
+function messageOf(cause: Error): string {
+  return cause instanceof AggregateError ? cause.errors.map(String).join('; ') : cause.message;
 }
 
 /** A caller waits at most this part of the deadline longer than the deadline. */

@@ -28,37 +28,37 @@ export class MetaTokens {
       while (at < end && bytes[at] !== SPACE) at++;
       let token = 0;
       switch (letter) {
-        case LETTER.k:
+        case LETTER_k:
           token = KEY;
           if (!equals(bytes, begin, at, slot.key)) otherKey = bytes.toString('latin1', begin, at);
           break;
-        case LETTER.O:
+        case LETTER_O:
           token = OPAQUE;
           if (at !== begin + 1 || bytes[begin] !== OPAQUES.charCodeAt(slot.opaque % OPAQUES.length)) return INVALID;
           break;
-        case LETTER.f:
+        case LETTER_f:
           token = FLAGS;
           this.flags = decimal(bytes, begin, at);
           if (!(this.flags <= MAX_FLAGS)) return INVALID;
           break;
-        case LETTER.t:
+        case LETTER_t:
           token = TTL;
           this.ttlSeconds = equals(bytes, begin, at, '-1') ? undefined : decimal(bytes, begin, at);
           if (Number.isNaN(this.ttlSeconds)) return INVALID;
           break;
-        case LETTER.c:
+        case LETTER_c:
           token = CAS;
           this.cas = bytes.toString('latin1', begin, at);
           if (!isUnsigned64(this.cas)) return INVALID;
           break;
-        case LETTER.b:
+        case LETTER_b:
           // written by a client that keeps binary keys: those are echoed in base64
           if (at !== begin || otherKey !== Buffer.from(slot.key, 'latin1').toString('base64')) return INVALID;
           otherKey = '';
           break;
-        case LETTER.W:
-        case LETTER.X:
-        case LETTER.Z:
+        case LETTER_W:
+        case LETTER_X:
+        case LETTER_Z:
           // another client marked the item stale, and tells those who know of it who is to refresh it
           if (at !== begin) return INVALID;
           break;
@@ -95,7 +95,15 @@ const OPAQUES = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-
 const ECHOES = [...OPAQUES].map((opaque) => `k O${opaque}`);
 
 const SPACE = 0x20;
-const LETTER = { W: 0x57, X: 0x58, Z: 0x5a, O: 0x4f, b: 0x62, c: 0x63, f: 0x66, k: 0x6b, t: 0x74 } as const;
+const LETTER_W = 0x57;
+const LETTER_X = 0x58;
+const LETTER_Z = 0x5a;
+const LETTER_O = 0x4f;
+const LETTER_b = 0x62;
+const LETTER_c = 0x63;
+const LETTER_f = 0x66;
+const LETTER_k = 0x6b;
+const LETTER_t = 0x74;
 
 /** Whether the bytes from `start` to `end` are `text`, a byte string. */
 function equals(bytes: Buffer, start: number, end: number, text: string): boolean {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,8 +28,12 @@ async function memcached(options?: MemcachedOptions): Promise<Memcached> {
   return daemon;
 }
 
+/** Undefined options are as good as none. */
+const DEFAULT_DEADLINES = { timeoutMs: undefined, connectTimeoutMs: undefined };
+
+/** A store on it, patient where time is not what the test is about. */
 function connect(address: Address, options?: Partial<ServerOptions>): Server {
-  const server = new Server(address, options);
+  const server = new Server(address, { timeoutMs: 2000, connectTimeoutMs: 5000, ...options });
   cleanups.push(() => server.close());
   return server;
 }
@@ -42,6 +46,15 @@ async function rejects(operation: Promise<unknown>, code: StoreErrorCode): Promi
   assert.ok(error instanceof StoreError, String(error));
   assert.equal(error.code, code, error.message);
   return error;
+}
+
+/** Stops `daemon` and waits until none of its threads runs any more: a signal takes its time. */
+async function pause(daemon: Memcached): Promise<void> {
+  daemon.pause();
+  const tasks = `/proc/${daemon.pid}/task`;
+  await until(async () =>
+    readdirSync(tasks).every((task) => / T /.test(readFileSync(join(tasks, task, 'stat'), 'latin1'))),
+  );
 }
 
 /** Milliseconds until `attempt` resolves to something true; asks again every few milliseconds. */
@@ -85,7 +98,7 @@ describe('a server that restarts', () => {
 
   test('while gets are under way, it fails none longer than the deadline, and hits come back within a second', async () => {
     const daemon = await memcached();
-    const server = connect(daemon.address);
+    const server = connect(daemon.address, DEFAULT_DEADLINES);
     await server.set('a', VALUE);
     let slowest = 0;
     let isOver = false;
@@ -124,16 +137,28 @@ test('a server that is absent at first is used as soon as it is there', async ()
   assert.ok(took < 1000, `${took} ms`);
 });
 
+test('a server that refuses says so, by every name it has', async () => {
+  const daemon = await memcached();
+  await daemon.kill();
+  assert.ok(daemon.address.kind === 'tcp');
+  for (const host of ['127.0.0.1', 'localhost']) {
+    const error = await rejects(connect({ ...daemon.address, host }).get('a'), 'connection');
+    assert.match(error.message, new RegExp(`^${host}:${daemon.address.port}: .*ECONNREFUSED`));
+    assert.equal(error.server, `${host}:${daemon.address.port}`);
+  }
+});
+
 describe('a server that hangs', () => {
   test('costs a few deadlines, then nothing, and is used again within a second of its return', async () => {
     const daemon = await memcached();
     const changes: string[] = [];
     const server = connect(daemon.address, {
+      ...DEFAULT_DEADLINES,
       onStateChange: ({ server: name, state, cause }: StateChange) =>
         changes.push(`${name} ${state} ${cause?.code ?? ''}`),
     });
     await server.set('a', VALUE);
-    daemon.pause();
+    await pause(daemon);
     for (let i = 0; server.breaker === 'closed'; i++) {
       assert.ok(i < 5, 'the breaker does not open');
       await rejects(server.get('a'), 'timeout');
@@ -151,11 +176,11 @@ describe('a server that hangs', () => {
 
   test('for a moment only keeps its connection, and owes no wrong answer', async () => {
     const daemon = await memcached();
-    const server = connect(daemon.address, { breaker: { failures: 1000 } });
+    const server = connect(daemon.address, { timeoutMs: 200, breaker: { failures: 1000 } });
     await server.set('a', Buffer.from('A'));
     await server.set('b', Buffer.from('B'));
     const before = await connectionsMade(daemon);
-    daemon.pause();
+    await pause(daemon);
     await Promise.all([rejects(server.get('a'), 'timeout'), rejects(server.get('c'), 'timeout')]);
     daemon.resume();
     assert.equal((await server.get('b'))?.value.toString(), 'B');
@@ -219,7 +244,7 @@ test('stats are those of memcached', async () => {
 describe('items', () => {
   test("above the server's own limit are too large, and the connection stays", async () => {
     const daemon = await memcached();
-    const server = connect(daemon.address, { maxItemBytes: 4 * 1024 * 1024, timeoutMs: 2000 });
+    const server = connect(daemon.address, { maxItemBytes: 4 * 1024 * 1024 });
     await server.set('a', VALUE);
     const before = await connectionsMade(daemon);
     const [refused, after] = await Promise.allSettled([
@@ -252,7 +277,7 @@ describe('items', () => {
     const daemon = await memcached();
     const large = 'x'.repeat(1024 * 1024 - 100);
     assert.equal(await rawCommand(daemon.address, `set a 5 0 ${large.length}\r\n${large}\r\n`), 'STORED\r\n');
-    const item = await connect(daemon.address, { timeoutMs: 2000 }).get('a');
+    const item = await connect(daemon.address).get('a');
     assert.deepEqual([item?.value.length, item?.flags], [large.length, 5]);
   });
 
@@ -293,7 +318,7 @@ describe('a server without meta commands', () => {
   }
 
   test('is spoken to in classic ones', async () => {
-    const server = connect(await classicRelay(await memcached()), { timeoutMs: 2000 });
+    const server = connect(await classicRelay(await memcached()));
     assert.equal(await server.get('a'), null);
     assert.equal(await server.set('a', Buffer.from('1'), { flags: 9, ttlSeconds: 100 }), 'stored');
     const item = await server.get('a');
@@ -318,7 +343,7 @@ describe('a server without meta commands', () => {
 
   test('has counters made in two steps, by one client only', async () => {
     const address = await classicRelay(await memcached());
-    const servers = Array.from({ length: 5 }, () => connect(address, { timeoutMs: 2000 }));
+    const servers = Array.from({ length: 5 }, () => connect(address));
     const counts = await Promise.all(servers.map((server) => server.increment('n', 1n, { initial: 10n })));
     assert.deepEqual(
       counts.toSorted((a, b) => Number((a ?? 0n) - (b ?? 0n))),
@@ -413,7 +438,7 @@ describe('TLS', () => {
 
   test('carries operations', async () => {
     const [daemon, ca] = await secured();
-    const server = connect(daemon.address, { tls: { ca }, timeoutMs: 2000, connectTimeoutMs: 5000 });
+    const server = connect(daemon.address, { tls: { ca } });
     const large = Buffer.alloc(500_000, 'large');
     assert.deepEqual(await Promise.all([server.set('a', VALUE), server.set('b', large)]), ['stored', 'stored']);
     const items = await server.getMany(['a', 'b', 'c']);
@@ -422,14 +447,14 @@ describe('TLS', () => {
 
   test('with a certificate that is not trusted carries none', async () => {
     const [daemon] = await secured();
-    const server = connect(daemon.address, { tls: {}, timeoutMs: 2000, connectTimeoutMs: 5000 });
+    const server = connect(daemon.address, { tls: {} });
     const error = await rejects(server.set('a', VALUE), 'connection');
     assert.match(error.message, /certificate/);
   });
 
   test('is not spoken by a plain server, and that is a failure within the deadline', async () => {
     const daemon = await memcached();
-    const server = connect(daemon.address, { tls: {} });
+    const server = connect(daemon.address, { ...DEFAULT_DEADLINES, tls: {} });
     const started = performance.now();
     const error = await server.get('a').catch((reason: unknown) => reason);
     assert.ok(error instanceof StoreError && ['connection', 'timeout'].includes(error.code));
@@ -489,6 +514,13 @@ describe('the process', () => {
     const daemon = await memcached();
     const script = `store.set('a', Buffer.from('x')).then(() => store.get('a')).then(({ value }) => console.log(String(value)));`;
     assert.equal(await run(daemon.address, script), 'x\n');
+  });
+
+  test('is not kept by an operation that was not sent', async () => {
+    const fake = await startFakeMemcached((command) => (command === 'mn' ? 'ERROR\r\n' : 'END\r\n'));
+    cleanups.push(() => fake.stop());
+    const script = `await store.get('a'); store.delete('a', { cas: '1' }).catch((error) => console.log(error.code));`;
+    assert.equal(await run(fake.address, script), 'server-error\n');
   });
 
   test('is not kept by an open breaker', async () => {

@@ -1,0 +1,64 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyBaseLogger } from 'fastify';
+import type { Step } from '../actions/chain.js';
+import type { Exchange } from '../actions/exchange.js';
+import { BufferBudget } from '../cache/buffer-budget.js';
+import { memcachedSchema } from '../config/memcached.js';
+import type { Settings } from '../config/schema.js';
+import type { Store } from '../store/store.js';
+import type { SharedStores, StoreSettings } from './shared-stores.js';
+
+/** How long bodies that are on their way to the store may still take when their configuration is let go. */
+const FLUSH_MS = 1000;
+
+/** A configuration at work: its chain, what that runs on, and the exchanges that are not done with it yet. */
+export class ActiveConfig {
+  readonly settings: Settings;
+  readonly #step: Step;
+  readonly #bodies: BufferBudget;
+  readonly #releases: (() => Promise<void>)[] = [];
+  #exchanges = 0;
+  #whenUnused: (() => void) | undefined;
+
+  constructor(settings: Settings, stores: SharedStores, log: FastifyBaseLogger) {
+    this.settings = settings;
+    this.#bodies = new BufferBudget(settings.bodyMemoryBytes);
+    const store = (server?: string): Store => {
+      const { store, release } = stores.take(server === undefined ? settings : ownServer(server));
+      this.#releases.push(release);
+      return store;
+    };
+    this.#step = settings.actions({ store, bodies: this.#bodies, log });
+  }
+
+  /** Runs the chain. */
+  run(exchange: Exchange): void | Promise<void> {
+    return this.#step(exchange);
+  }
+
+  /** To be called when an exchange begins; what it returns, when its response has been sent or has broken off. */
+  enter(): void {
+    this.#exchanges++;
+  }
+
+  leave(): void {
+    this.#exchanges--;
+    if (this.#exchanges === 0) this.#whenUnused?.();
+  }
+
+  /** Lets go of the stores as soon as the last exchange is done and what it stores has been sent. */
+  async retire(): Promise<void> {
+    if (this.#exchanges > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenUnused = resolve;
+      });
+    }
+    await Promise.race([this.#bodies.idle(), delay(FLUSH_MS, undefined, { ref: false })]);
+    await Promise.all(this.#releases.map((release) => release()));
+  }
+}
+
+/** What the `server` option of an action stands for. */
+function ownServer(address: string): StoreSettings {
+  return { memcached: memcachedSchema.parse({ servers: [address] }) };
+}

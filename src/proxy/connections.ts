@@ -1,0 +1,40 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/**
+ * What there is to know of the clients' connections to end them between two responses.
+ *
+ * node:http emits every request that came in one read, also those behind the request whose answer closes the
+ * connection. Nobody can tell any more whether such a request is one, or a piece of the body of the one before.
+ */
+export class Connections {
+  readonly #open = new Set<Socket>();
+  /** The response to the last request that was taken from each connection. */
+  readonly #last = new WeakMap<Socket, ServerResponse>();
+  readonly #ended = new WeakSet<Socket>();
+
+  opened(socket: Socket): void {
+    this.#open.add(socket);
+    socket.once('close', () => this.#open.delete(socket));
+  }
+
+  /** Whether a request on this connection may be answered: none is behind the connection's last one. */
+  takes(socket: Socket, response: ServerResponse): boolean {
+    if (this.#ended.has(socket)) return false;
+    this.#last.set(socket, response);
+    if (!response.shouldKeepAlive) this.#ended.add(socket);
+    return true;
+  }
+
+  /** Makes `response` the last one of its connection, unless further requests were taken already. */
+  endAfter(socket: Socket, response: ServerResponse): void {
+    if (this.#last.get(socket) !== response || response.headersSent) return;
+    response.shouldKeepAlive = false;
+    this.#ended.add(socket);
+  }
+
+  /** Ends connections over which nothing ever came; node:http takes those for busy ones. */
+  destroyUnused(): void {
+    for (const socket of this.#open) if (socket.bytesRead === 0) socket.destroy();
+  }
+}

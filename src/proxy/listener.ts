@@ -1,0 +1,154 @@
+import cluster from 'node:cluster';
+import { once } from 'node:events';
+import { lstat, unlink } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import type { ListenAddress } from '../config/listen.js';
+import type { Settings } from '../config/schema.js';
+import type { Connections } from './connections.js';
+import { originForm, refusalOf } from './request-guard.js';
+
+/** It can not be listened on an address. The message is a sentence for the person who configured it. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** How often node:http looks for connections that exceed their time: it bounds by how much. */
+const TIMEOUT_CHECK_MS = 1000;
+
+/** How often connections that have become idle are ended while the listener closes. */
+const IDLE_SWEEP_MS = 50;
+
+/** A place that is listened on, and the connections that were made to it. */
+export class Listener {
+  readonly #server: Server;
+  readonly #connections: Connections;
+  #url = '';
+
+  private constructor(limits: Settings['server'], connections: Connections, handle: RequestHandler) {
+    this.#connections = connections;
+    this.#server = createServer({
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      insecureHTTPParser: false,
+      // the guard asks for it, and takes nothing more from the connection
+      requireHostHeader: false,
+    });
+    // node:http drops the fields beyond a number without a word; what bounds them is the size of the head
+    this.#server.maxHeadersCount = 0;
+    this.#server.maxConnections = limits.maxConnections;
+    this.#server.setTimeout(limits.idleTimeoutMs);
+    this.#server.on('connection', (socket) => this.#connections.opened(socket));
+    this.#server.on('request', (request, response) => this.#receive(request, response, handle));
+    this.#server.on('checkExpectation', (request, response) => {
+      if (this.#connections.takes(request.socket, response))
+        this.#refuse(request, response, 417, 'unknown expectation');
+    });
+  }
+
+  /** Listens on `address`; `handle` gets the requests that were not refused. Rejects with a {@link ListenError}. */
+  static async open(
+    address: ListenAddress,
+    limits: Settings['server'],
+    connections: Connections,
+    handle: RequestHandler,
+  ): Promise<Listener> {
+    const listener = new Listener(limits, connections, handle);
+    const server = listener.#server;
+    try {
+      // the workers of a cluster share one socket, which their primary looks after
+      if (address.kind === 'unix' && cluster.isPrimary) await removeStaleSocket(address.path);
+      server.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port });
+      await once(server, 'listening');
+    } catch (error) {
+      throw new ListenError(`can not listen on ${describe(address)}: ${reasonOf(error)}`, { cause: error });
+    }
+    listener.#url = urlOf(server.address());
+    return listener;
+  }
+
+  /** `http://host:port` with the port it really is, or `unix:/path`. */
+  get url(): string {
+    return this.#url;
+  }
+
+  /** Takes no more connections; resolves when all there are have ended, each after the responses it waits for. */
+  async close(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#endIdle();
+    const sweep = setInterval(() => this.#endIdle(), IDLE_SWEEP_MS);
+    await closed;
+    clearInterval(sweep);
+  }
+
+  /** Ends what is left of its connections. */
+  destroy(): void {
+    this.#server.closeAllConnections();
+  }
+
+  #endIdle(): void {
+    this.#server.closeIdleConnections();
+    this.#connections.destroyUnused();
+  }
+
+  #receive(request: IncomingMessage, response: ServerResponse, handle: RequestHandler): void {
+    const { socket } = request;
+    if (!this.#connections.takes(socket, response)) return;
+    const refusal = refusalOf(request);
+    if (refusal !== undefined) {
+      this.#refuse(request, response, refusal.status, refusal.reason);
+      return;
+    }
+    request.url = originForm(request.url ?? '/');
+    handle(request, response);
+  }
+
+  #refuse({ socket }: IncomingMessage, response: ServerResponse, status: number, reason: string): void {
+    this.#connections.endAfter(socket, response);
+    const body = `${reason}\n`;
+    const length = String(body.length);
+    response.writeHead(status, ['Content-Type', 'text/plain', 'Content-Length', length, 'Cache-Control', 'no-store']);
+    response.end(body);
+  }
+}
+
+function urlOf(address: AddressInfo | string | null): string {
+  if (address === null || typeof address === 'string') return `unix:${address ?? ''}`;
+  return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+}
+
+function describe(address: ListenAddress): string {
+  return address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`;
+}
+
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') return 'it is in use';
+  if (code === 'EACCES') return 'permission denied';
+  if (code === 'EADDRNOTAVAIL') return 'this machine has no such address';
+  if (code === 'ENOTFOUND') return 'there is no such host';
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Removes the socket file that a process left behind when it was killed; one that lives answers on its own. */
+export async function removeStaleSocket(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found?.isSocket() && !(await answers(path))) await unlink(path);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
+  });
+}
