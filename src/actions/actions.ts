@@ -88,7 +88,10 @@ function bindNamed(name: string, options: unknown, path: PropertyKey[], depth: n
   if (action === undefined) {
     const message = `unknown action "${name}"${didYouMean(name, BY_NAME.keys())}`;
     if (path.length === 0) return fault(message);
-    return { success: false, issues: [{ code: 'unrecognized_keys', keys: [name], message, path: [], input: undefined }] };
+    return {
+      success: false,
+      issues: [{ code: 'unrecognized_keys', keys: [name], message, path: [], input: undefined }],
+    };
   }
   const checked = action.bind(options, chainSchemaAt(depth + 1));
   if (checked.success) return { success: true, chain: checked.data };

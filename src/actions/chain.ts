@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { BufferBudget } from '../cache/buffer-budget.js';
+import type { Address } from '../store/memcached/address.js';
 import type { Store } from '../store/store.js';
 import type { Exchange } from './exchange.js';
 
@@ -12,7 +13,7 @@ export type BoundChain = (context: ChainContext) => Step;
 /** What actions run on: made once for every loaded configuration, and let go with it. */
 export interface ChainContext {
   /** The store an action works on: the configured one, or one for the action's own `server` option. */
-  store(server?: string): Store;
+  store(server?: Address): Store;
   /** The memory that bodies on their way to the store may take together. */
   readonly bodies: BufferBudget;
   readonly log: FastifyBaseLogger;

@@ -1,18 +1,10 @@
 import { z } from 'zod';
-import { parseAddress } from '../store/memcached/address.js';
+import { addressSchema } from './address.js';
 import { patternSchema } from './pattern.js';
 
 /** The options that `memcached.lookup` and `memcached.store` have in common. */
 export const keyOptions = {
-  server: z
-    .string()
-    .superRefine((text, check) => {
-      try {
-        parseAddress(text);
-      } catch (error) {
-        check.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
-      }
-    })
+  server: addressSchema
     .optional()
     .describe(
       'a memcached of its own for this action: host, host:port, [v6]:port or unix:/path; default: the configured store',

@@ -53,12 +53,16 @@ export function parseServers(text: string): MemcachedSettings {
   );
 }
 
+/** A script would rather wait than be told that the server was slow: a visitor's deadline is not for it. */
+const TIMEOUT_MS = 2000;
+
 /**
  * The memcached that the options name, or the environment, or else the one of this machine, as a store. No connection
  * is made before the first operation.
  */
 export async function openMemcached(options: MemcachedOptions): Promise<Store> {
-  return openStore({ memcached: await namedMemcached(options) });
+  const memcached = await namedMemcached(options);
+  return openStore({ memcached: { ...memcached, timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS } });
 }
 
 async function namedMemcached({ memcached, config }: MemcachedOptions): Promise<MemcachedSettings> {

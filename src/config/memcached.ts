@@ -1,30 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { addressSchema } from '../actions/address.js';
 import { byteSize, durationMs } from '../actions/units.js';
-import { formatAddress, parseAddress } from '../store/memcached/address.js';
+import { formatAddress } from '../store/memcached/address.js';
 import { FAILOVERS } from '../store/memcached/pool.js';
 import { RING_KINDS } from '../store/memcached/ring.js';
 
 /** The `memcached` section: the servers, how keys are spread over them, and what an operation may cost. */
 
-const address = z.string().transform((text, check) => {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    check.issues.push({ code: 'custom', message: error instanceof Error ? error.message : String(error), input: text });
-    return z.NEVER;
-  }
-});
-
 /** Weights are ratios; the ring has some 160 points for each server and unit of relative weight. */
 const MAX_WEIGHT = 1000;
 
 const weightedServer = z.strictObject({
-  address: address.describe('host, host:port, [IPv6]:port or unix:/path; the port is 11211 unless given.'),
+  address: addressSchema.describe('host, host:port, [IPv6]:port or unix:/path; the port is 11211 unless given.'),
   weight: z.int().min(1).max(MAX_WEIGHT).default(1).describe('Share of the keys, relative to the other servers.'),
 });
 
-const server = z.union([address.transform((at) => ({ address: at, weight: 1 })), weightedServer]);
+const server = z.union([addressSchema.transform((at) => ({ address: at, weight: 1 })), weightedServer]);
 
 /** The text of a file, for what should not stand in the configuration itself. Read when the configuration is loaded. */
 const fileText = z.string().transform((path, check) => {

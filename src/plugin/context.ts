@@ -2,9 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { ChainContext } from '../actions/chain.js';
 import { BufferBudget } from '../cache/buffer-budget.js';
-import { memcachedSchema } from '../config/memcached.js';
-import type { StateChange } from '../store/memcached/server.js';
-import { openStore } from '../store/open.js';
+import { openLoggedStore } from '../config/logged-store.js';
+import { type Address, formatAddress } from '../store/memcached/address.js';
+import type { StoreOptions } from '../store/open.js';
 import type { Store } from '../store/store.js';
 import type { PluginSettings } from './options.js';
 
@@ -27,12 +27,11 @@ export class PluginContext implements ChainContext {
     this.#store = settings.store ?? this.#open(settings);
   }
 
-  store(server?: string): Store {
+  store(server?: Address): Store {
     if (server === undefined) return this.#store;
-    const known = this.#servers.get(server);
-    if (known !== undefined) return known;
-    const store = this.#open({ memcached: memcachedSchema.parse({ servers: [server] }) });
-    this.#servers.set(server, store);
+    const name = formatAddress(server);
+    const store = this.#servers.get(name) ?? this.#open({ memcached: { servers: [{ address: server }] } });
+    this.#servers.set(name, store);
     return store;
   }
 
@@ -42,16 +41,9 @@ export class PluginContext implements ChainContext {
     await Promise.all(this.#opened.map((store) => store.close()));
   }
 
-  #open(settings: Partial<Pick<PluginSettings, 'memcached' | 'embedded'>>): Store {
-    const { memcached, embedded } = settings;
-    const onStateChange = (change: StateChange) => this.#report(change);
-    const store = openStore({ memcached: memcached && { ...memcached, onStateChange }, embedded });
+  #open(options: StoreOptions): Store {
+    const store = openLoggedStore(options, this.log);
     this.#opened.push(store);
     return store;
-  }
-
-  #report({ server, state, cause }: StateChange): void {
-    if (state === 'open') this.log.warn({ server, code: cause?.code }, 'memcached fails and is left alone for a while');
-    else this.log.info({ server }, 'memcached is back');
   }
 }

@@ -3,10 +3,10 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { Step } from '../actions/chain.js';
 import type { Exchange } from '../actions/exchange.js';
 import { BufferBudget } from '../cache/buffer-budget.js';
-import { memcachedSchema } from '../config/memcached.js';
 import type { Settings } from '../config/schema.js';
+import type { Address } from '../store/memcached/address.js';
 import type { Store } from '../store/store.js';
-import type { SharedStores, StoreSettings } from './shared-stores.js';
+import type { SharedStores } from './shared-stores.js';
 
 /** How long bodies that are on their way to the store may still take when their configuration is let go. */
 const FLUSH_MS = 1000;
@@ -23,8 +23,9 @@ export class ActiveConfig {
   constructor(settings: Settings, stores: SharedStores, log: FastifyBaseLogger) {
     this.settings = settings;
     this.#bodies = new BufferBudget(settings.bodyMemoryBytes);
-    const store = (server?: string): Store => {
-      const { store, release } = stores.take(server === undefined ? settings : ownServer(server));
+    const store = (server?: Address): Store => {
+      const options = server === undefined ? settings : { memcached: { servers: [{ address: server }] } };
+      const { store, release } = stores.take(options);
       this.#releases.push(release);
       return store;
     };
@@ -56,9 +57,4 @@ export class ActiveConfig {
     await Promise.race([this.#bodies.idle(), delay(FLUSH_MS, undefined, { ref: false })]);
     await Promise.all(this.#releases.map((release) => release()));
   }
-}
-
-/** What the `server` option of an action stands for. */
-function ownServer(address: string): StoreSettings {
-  return { memcached: memcachedSchema.parse({ servers: [address] }) };
 }

@@ -7,14 +7,12 @@ import type { Logger } from 'pino';
 import { deliver } from '../actions/deliver.js';
 import { Exchange } from '../actions/exchange.js';
 import { REPLY_FROM_OPTIONS } from '../actions/proxy.js';
+import { openLoggedStore } from '../config/logged-store.js';
 import type { Settings } from '../config/schema.js';
-import type { StateChange } from '../store/memcached/server.js';
-import { openStore } from '../store/open.js';
-import type { Store } from '../store/store.js';
 import { ActiveConfig } from './active-config.js';
 import { Connections } from './connections.js';
 import { Listener, type RequestHandler } from './listener.js';
-import { SharedStores, type StoreSettings } from './shared-stores.js';
+import { SharedStores } from './shared-stores.js';
 
 export interface ProxyOptions {
   readonly log: Logger;
@@ -58,7 +56,7 @@ class RunningProxy implements ProxyServer {
 
   constructor(settings: Settings, { log }: ProxyOptions) {
     this.#log = log;
-    this.#stores = new SharedStores((store) => openLogged(store, log));
+    this.#stores = new SharedStores((options) => openLoggedStore(options, log));
     this.#active = new ActiveConfig(settings, this.#stores, log);
     this.#app = application(log, (request, reply) => this.#handle(request, reply));
   }
@@ -156,15 +154,6 @@ class RunningProxy implements ProxyServer {
     if (reply.raw.headersSent) reply.raw.destroy();
     else reply.raw.writeHead(500, { 'Content-Type': 'text/plain' }).end('Internal Server Error\n');
   }
-}
-
-function openLogged({ memcached, embedded }: StoreSettings, log: Logger): Store {
-  if (memcached === undefined) return openStore({ embedded });
-  const onStateChange = ({ server, state, cause }: StateChange) => {
-    if (state === 'closed') log.info({ server, breaker: state }, 'memcached is back');
-    else log.warn({ server, breaker: state, reason: cause?.message }, 'memcached fails: it is left alone for a while');
-  };
-  return openStore({ memcached: { ...memcached, onStateChange } });
 }
 
 /** Where the access log is: a line for every request costs more than a hit does. */

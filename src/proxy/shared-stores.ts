@@ -1,8 +1,5 @@
-import type { Settings } from '../config/schema.js';
+import type { StoreOptions } from '../store/open.js';
 import type { Store } from '../store/store.js';
-
-/** What says which store it is: one without memcached is the embedded one. */
-export type StoreSettings = Partial<Pick<Settings, 'memcached' | 'embedded'>>;
 
 export interface TakenStore {
   readonly store: Store;
@@ -15,16 +12,16 @@ export interface TakenStore {
  * reload keeps the connections, and the embedded store what it holds, unless these very settings changed.
  */
 export class SharedStores {
-  readonly #open: (settings: StoreSettings) => Store;
+  readonly #open: (options: StoreOptions) => Store;
   readonly #taken = new Map<string, { readonly store: Store; users: number }>();
 
-  constructor(open: (settings: StoreSettings) => Store) {
+  constructor(open: (options: StoreOptions) => Store) {
     this.#open = open;
   }
 
-  take(settings: StoreSettings): TakenStore {
-    const name = JSON.stringify(settings.memcached ?? settings.embedded);
-    const shared = this.#taken.get(name) ?? { store: this.#open(settings), users: 0 };
+  take({ memcached, embedded }: StoreOptions): TakenStore {
+    const name = JSON.stringify(memcached ?? embedded);
+    const shared = this.#taken.get(name) ?? { store: this.#open({ memcached, embedded }), users: 0 };
     this.#taken.set(name, shared);
     shared.users++;
     return {

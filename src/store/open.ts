@@ -2,7 +2,7 @@ import { type EmbeddedOptions, EmbeddedStore } from './embedded.js';
 import type { Address } from './memcached/address.js';
 import { type Failover, MemcachedPool } from './memcached/pool.js';
 import type { RingKind } from './memcached/ring.js';
-import { Server, type ServerOptions } from './memcached/server.js';
+import { DEFAULT_TIMEOUT_MS, Server, type ServerOptions } from './memcached/server.js';
 import type { Store } from './store.js';
 
 export interface StoreOptions {
@@ -35,6 +35,3 @@ function openMemcached(options: MemcachedOptions): Store {
   if (only !== undefined && opened.length === 1) return only.store;
   return new MemcachedPool(opened, { ring, failover, timeoutMs });
 }
-
-/** A caller that has waited this long for a cache would have done better without. */
-const DEFAULT_TIMEOUT_MS = 100;

@@ -8,6 +8,9 @@
  * {@link StoreError}. A rejection never says whether a write took effect: after a `timeout` or `connection` failure of
  * a `set`, `delete` or `increment`, the item may be in the old or in the new state, never in a third.
  *
+ * Options that no store could take (a negative or fractional time to live, flags beyond 32 bits, `cas` with another mode
+ * than `set`) are a bug of the caller and reject with a RangeError.
+ *
  * A store failure is never a request failure. The wings above turn it into a miss (HTTP), a full handshake (TLS) or a
  * negative answer (distcache); {@link storeFailure} is the one place that decides whether an error is such a failure.
  *
@@ -52,12 +55,18 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** What a `set` may be given: one piece, or pieces that lie one behind the other (they are not copied together). */
+/**
+ * What a `set` may be given: one piece, or pieces that lie one behind the other. They are not copied: they must not
+ * change until the `set` has settled.
+ */
 export type Value = Uint8Array | readonly Uint8Array[];
 
 /** One stored item as `get` found it. */
 export interface Item {
-  /** The bytes. Callers must not write to them: several readers may share them. */
+  /**
+   * The bytes. Callers must not write to them, as several readers may share them, and should copy what they keep, as
+   * they may be a view of a larger read (64 KiB).
+   */
   readonly value: Buffer;
   /** 32 bits of the client's choosing, 0 unless a writer set them. */
   readonly flags: number;
@@ -136,7 +145,7 @@ export type StoreErrorCode =
   | 'bad-key'
   | 'closed';
 
-/** The only error a {@link Store} rejects with. */
+/** The error a {@link Store} rejects with when it gives no answer. */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
   readonly code: StoreErrorCode;

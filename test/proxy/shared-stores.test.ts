@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SharedStores, type StoreSettings } from '../../src/proxy/shared-stores.js';
+import { SharedStores } from '../../src/proxy/shared-stores.js';
 import { EmbeddedStore } from '../../src/store/embedded.js';
+import type { StoreOptions } from '../../src/store/open.js';
 
 test('equal settings share a store, which is closed by the last who lets go of it', async () => {
   const opened: EmbeddedStore[] = [];
-  const stores = new SharedStores(({ embedded }: StoreSettings) => {
+  const stores = new SharedStores(({ embedded }: StoreOptions) => {
     const store = new EmbeddedStore(embedded);
     opened.push(store);
     return store;

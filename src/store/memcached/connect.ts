@@ -74,7 +74,7 @@ export class ScriptConnection {
     try {
       return getResponse(key, await this.#store.get(key));
     } catch (error) {
-      return failedResponse(key, storeFailure(error));
+      return failedResponse(key, failureOf(error));
     }
   }
 
@@ -84,9 +84,14 @@ export class ScriptConnection {
     try {
       return setResponse(key, await this.#store.set(key, bytes, { ttlSeconds, flags }));
     } catch (error) {
-      return failedResponse(key, storeFailure(error));
+      return failedResponse(key, failureOf(error));
     }
   }
+}
+
+/** A ttl or flags that no server could take are answered like a key that it could not. */
+function failureOf(error: unknown): Error {
+  return error instanceof RangeError ? error : storeFailure(error);
 }
 
 /** A callback runs outside of the promise, so that what it throws is the caller's uncaught exception. */

@@ -125,10 +125,10 @@ export interface Count {
 
 export type GetSlot = Slot<'get', undefined, Item | null>;
 export type SetSlot = Slot<'set', Write, SetResult>;
-export type DeleteSlot = Slot<'delete', { readonly cas: string | undefined }, boolean>;
-export type TouchSlot = Slot<'touch', { readonly ttlSeconds: number }, boolean>;
+type DeleteSlot = Slot<'delete', { readonly cas: string | undefined }, boolean>;
+type TouchSlot = Slot<'touch', { readonly ttlSeconds: number }, boolean>;
 export type IncrementSlot = Slot<'increment', Count, bigint | null>;
-export type StatsSlot = Slot<'stats', undefined, ReadonlyMap<string, string>>;
+type StatsSlot = Slot<'stats', undefined, ReadonlyMap<string, string>>;
 
 /** What a {@link Dialect} can say. */
 export type Operation = GetSlot | SetSlot | DeleteSlot | TouchSlot | IncrementSlot | StatsSlot;

@@ -1,4 +1,4 @@
-import type { Item, SetResult, StoreError } from '../store.js';
+import { type Item, type SetResult, StoreError } from '../store.js';
 
 /** Outcomes as lighttpd2's mod_memcached numbers them. */
 export const ResponseCode = { Ok: 1, NotStored: 2, Exists: 3, NotFound: 4, Error: 5 } as const;
@@ -49,8 +49,8 @@ export function setResponse(key: string, result: SetResult): Stored | Refused {
   return { code: REFUSALS[result] };
 }
 
-export function failedResponse(key: string, failure: StoreError): Failed {
-  const error = failure.code === 'bad-key' ? `Invalid key: '${key}'` : failure.message;
+export function failedResponse(key: string, failure: Error): Failed {
+  const error = failure instanceof StoreError && failure.code === 'bad-key' ? `Invalid key: '${key}'` : failure.message;
   return { code: ResponseCode.Error, error };
 }
 

@@ -25,7 +25,7 @@ afterEach(async () => {
 /** A server that does as `script` says, and a store on it. */
 async function start(script: Script, options: Partial<ServerOptions> = {}): Promise<[Server, FakeMemcached]> {
   const fake = await startFakeMemcached(script);
-  const server = new Server(fake.address, { timeoutMs: 300, breaker: { failures: 1000 }, ...options });
+  const server = new Server(fake.address, { timeoutMs: 2000, breaker: { failures: 1000 }, ...options });
   cleanups.push(
     () => server.close(),
     () => fake.stop(),
@@ -114,9 +114,9 @@ describe('one turn, one write', () => {
     const outcomes = await new Promise<Promise<string | null>[]>((resolve) => {
       const outcomes: Promise<string | null>[] = [];
       for (const key of ['a', 'b', 'c']) {
-        setTimeout(() => {
+        setImmediate(() => {
           if (outcomes.push(outcome(server.get(key))) === 3) resolve(outcomes);
-        }, 1);
+        });
       }
     });
     assert.deepEqual(await Promise.all(outcomes), ['a', 'b', 'c']);
@@ -338,7 +338,7 @@ describe('a greeting', () => {
 
   test('that is not answered ends the connection after the deadline of an operation', async () => {
     const [server, fake] = await start(
-      (command) => (fake.connections.length === 1 ? '' : echoKey(command, fake.connections[1] as FakeConnection)),
+      (command, peer) => (fake.connections.length === 1 ? '' : echoKey(command, peer)),
       { timeoutMs: 60 },
     );
     await rejects(server.get('a'), 'timeout');
@@ -380,12 +380,12 @@ describe('a deadline', () => {
       (command, peer) => {
         if (command.startsWith('mg')) return echoKey(command, peer);
         // two slow steps of the greeting, each in time, and both together longer than an operation waits
-        setTimeout(() => peer.send(command === 'mn' ? 'MN\r\n' : 'STORED\r\n'), 120);
+        setTimeout(() => peer.send(command === 'mn' ? 'MN\r\n' : 'STORED\r\n'), 300);
         return '';
       },
-      { timeoutMs: 200, connectTimeoutMs: 5000, auth: { user: 'u', password: 'p' } },
+      { timeoutMs: 500, connectTimeoutMs: 5000, auth: { user: 'u', password: 'p' } },
     );
-    const [abandoned, late] = [server.set('gone', Buffer.from('x')), delay(100).then(() => server.get('late'))];
+    const [abandoned, late] = [server.set('gone', Buffer.from('x')), delay(250).then(() => server.get('late'))];
     await rejects(abandoned, 'timeout');
     assert.equal(await outcome(late), 'late');
     assert.equal(fake.connections.length, 1);
@@ -425,23 +425,22 @@ describe('a silent connection', () => {
   });
 
   test('is not one on which a reply comes, however slowly', async () => {
+    let trickle: Promise<void> | undefined;
     const [server, connection] = await connected(
       (command, peer) => {
         if (!command.startsWith('mg slow')) return echoKey(command, peer);
-        const reply = hit(command, 'x'.repeat(10));
-        const trickle = async () => {
-          for (const byte of reply) {
+        trickle = (async () => {
+          for (const byte of hit(command, 'x'.repeat(20))) {
             peer.send(byte);
-            await delay(8);
+            await delay(10);
           }
-        };
-        trickle().catch(assert.fail);
+        })();
         return '';
       },
-      { timeoutMs: 60 },
+      { timeoutMs: 100 },
     );
     await rejects(server.get('slow'), 'timeout');
-    await delay(350);
+    await trickle;
     assert.equal(await outcome(server.get('next')), 'next');
     assert.equal(connection.reads.length, 2);
   });

@@ -103,6 +103,13 @@ describe('a connection for scripts', () => {
     assert.deepEqual(failed, { code: 5, error: "Invalid key: ''" });
   });
 
+  test('a ttl that no server could take has code 5, and setq says nothing about it', async () => {
+    const connection = new ScriptConnection(new EmbeddedStore());
+    assert.deepEqual(await connection.set('k', 'v', { ttl: -1 }), { code: 5, error: 'ttlSeconds: -1' });
+    connection.setq('k', 'v', -1);
+    assert.equal((await connection.get('k')).code, 4);
+  });
+
   test('closed, it gives code 5', async () => {
     const closed = new ScriptConnection(new EmbeddedStore());
     await closed.close();
