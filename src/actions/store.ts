@@ -120,6 +120,7 @@ function lifetime(response: Fields, ttlSeconds: number, nowMs: number): number |
   return ttlSeconds === 0 ? left : Math.min(ttlSeconds, left);
 }
 
+/** The head of the entry. Gives the response a Date when it has none. */
 function entryHead(
   request: Fields,
   { status, fields }: ExchangeResponse,
@@ -128,9 +129,8 @@ function entryHead(
 ): Buffer {
   const nowMs = Date.now();
   const names = varyNames(fields);
-  const dated = fields.clone();
   // A hit must show when the response was made, not when it is sent (RFC 9110, section 6.6.1).
-  if (!dated.has('date')) dated.append('Date', formatHttpDate(nowMs));
+  if (!fields.has('date')) fields.append('Date', formatHttpDate(nowMs));
   const metadata: EntryMetadata = {
     storedAtMs: nowMs,
     ageSeconds: ageOnReceipt(fields, nowMs),
@@ -138,7 +138,7 @@ function entryHead(
     variant: names === '*' ? '' : variantDigest(names, request),
     key,
   };
-  return encodeHead(status, dated, metadata);
+  return encodeHead(status, fields, metadata);
 }
 
 function contentLength(fields: Fields): number | undefined {

@@ -24,7 +24,10 @@ export interface UpstreamHead {
   readonly status: number;
   /** As they came, in byte strings, without those of the connection. */
   readonly fields: Fields;
-  /** Whether the response has no body, whatever its fields say: to HEAD, 204 and 304. */
+  /**
+   * Whether the response has no body, whatever its fields say: to HEAD, 204 and 304. Its stream is not to be read: undici
+   * takes the Content-Length of a 304 for a body that never came, and lets it end with an error.
+   */
   readonly bodyless: boolean;
   /** See `ExchangeResponse.delimited`. */
   readonly delimited: boolean;
@@ -79,17 +82,12 @@ export interface AttemptObserver {
   failed(error: Error, responseStarted: boolean): void;
 }
 
-/**
- * One attempt of a call, between undici and the reader of the response. It keeps the head in the bytes that were
- * received, and lets a body end where the head says there is none: undici takes the Content-Length of a 304 for a body
- * that never came.
- */
+/** One attempt of a call, between undici and the reader of the response. Keeps the head in the bytes that came. */
 export class UpstreamAttempt implements Dispatcher.DispatchHandler {
   readonly #call: UpstreamCall;
   readonly #reader: Dispatcher.DispatchHandler;
   readonly #observer: AttemptObserver;
   #started = false;
-  #ended = false;
 
   constructor(call: UpstreamCall, reader: Dispatcher.DispatchHandler, observer: AttemptObserver) {
     this.#call = call;
@@ -108,28 +106,21 @@ export class UpstreamAttempt implements Dispatcher.DispatchHandler {
 
   onHeaders(status: number, rawFields: Buffer[], resume: () => void, statusText: string): boolean {
     if (status < 200) return true;
-    const head = upstreamHead(this.#call.request.method, status, rawFields);
-    this.#call.head = head;
+    this.#call.head = upstreamHead(this.#call.request.method, status, rawFields);
     this.#observer.settled();
     // the reader is told nothing of the fields: they are in the head
-    const more = this.#reader.onHeaders?.(status, [], resume, statusText) ?? true;
-    if (head.bodyless) this.onComplete(null);
-    return more;
+    return this.#reader.onHeaders?.(status, [], resume, statusText) ?? true;
   }
 
   onData(chunk: Buffer): boolean {
-    return this.#ended || (this.#reader.onData?.(chunk) ?? true);
+    return this.#reader.onData?.(chunk) ?? true;
   }
 
-  onComplete(_trailers: string[] | null): void {
-    if (this.#ended) return;
-    this.#ended = true;
+  onComplete(): void {
     this.#reader.onComplete?.([]);
   }
 
   onError(error: Error): void {
-    if (this.#ended) return;
-    this.#ended = true;
     if (this.#call.head === undefined) this.#observer.failed(error, this.#started);
     else this.#reader.onError?.(error);
   }

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { checkCommand } from './check.js';
 import { type CommandDefinition, runCommandLine } from './command.js';
+import { demoCommand } from './demo.js';
 import { getCommand } from './get.js';
 import { endOnBrokenPipe } from './output.js';
 import { purgeCommand } from './purge.js';
@@ -11,6 +12,7 @@ import { setCommand } from './set.js';
 
 /** THE table: every command there is, in the order `--help` shows them. */
 const COMMANDS: readonly CommandDefinition[] = [
+  demoCommand,
   serveCommand,
   checkCommand,
   getCommand,

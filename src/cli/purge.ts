@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { keyOptions } from '../actions/key-options.js';
 import { type Pattern, patternSchema } from '../actions/pattern.js';
 import { storeKey } from '../cache/key.js';
+import { CACHING_PROXY_KEY } from '../config/caching-proxy.js';
 import { keyUsesOf } from '../config/key-uses.js';
 import { configValue } from '../config/load.js';
 import { type Store, type StoreError, storeFailure } from '../store/store.js';
@@ -22,15 +23,16 @@ export const purgeCommand = defineCommand({
   name: 'purge',
   summary: 'remove from memcached what it holds under keys or for URLs',
   details: `A URL stands for the keys that a GET of it has: with --config by every memcached.lookup and
-memcached.store of the configuration, else by the pattern given with --key.
+memcached.store of the configuration, else by the pattern given with --key, or by that of "serve --upstream".
 
+  lookaside purge http://example.org/news
   lookaside purge --config site.yaml http://example.org/news
   lookaside purge --key '%{req.scheme}://%{req.host}%{req.path}' http://example.org/news
   lookaside purge --raw http://example.org/news        # this very key, not a URL`,
   args: [{ name: '<key-or-url...>', help: 'keys, before the key rule, and URLs (http:// or https://)' }],
   options: [
     ...MEMCACHED_OPTIONS,
-    { flags: '--key <pattern>', help: 'pattern that makes the key of a URL (default: %{req.path})' },
+    { flags: '--key <pattern>', help: `pattern that makes the key of a URL (default: ${CACHING_PROXY_KEY})` },
     { flags: '--json', help: 'print [{target, storeKeys, result, error}]; result is purged, absent or failed' },
   ],
   schema: z.strictObject({ ...memcachedOptions, key: patternSchema.optional(), json: z.literal(true).optional() }),
@@ -72,9 +74,12 @@ interface Purge {
   readonly failure: StoreError | undefined;
 }
 
+/** Where `lookaside serve --upstream` keeps everything. */
+const CACHING_PROXY = { pattern: CACHING_PROXY_KEY, server: undefined };
+
 async function placesOf(options: MemcachedOptions & { readonly key?: Pattern | undefined }): Promise<Place[]> {
   const found = options.config === undefined ? [] : keyUsesOf(await configValue(options.config));
-  const uses = found.length === 0 ? [{ pattern: undefined, server: undefined }] : found;
+  const uses = found.length === 0 ? [CACHING_PROXY] : found;
   const stores = new Map<string | undefined, Store>();
   for (const { server } of uses) {
     if (stores.has(server)) continue;

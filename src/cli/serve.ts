@@ -1,17 +1,19 @@
 import cluster from 'node:cluster';
 import closeWithGrace from 'close-with-grace';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import { chainSchema } from '../actions/actions.js';
 import { explainIssue, problemsOf } from '../actions/issues.js';
 import { patternSchema } from '../actions/pattern.js';
 import { proxyAction } from '../actions/proxy.js';
 import { durationSeconds } from '../actions/units.js';
+import { CACHING_PROXY_KEY, CACHING_PROXY_TTL, cachingProxy } from '../config/caching-proxy.js';
 import { LISTEN_FORMS, parseListen } from '../config/listen.js';
 import { loadConfig, settingsOf } from '../config/load.js';
 import { memcachedSchema } from '../config/memcached.js';
-import type { Config, Settings } from '../config/schema.js';
+import type { Settings } from '../config/schema.js';
 import { ListenError, removeStaleSocket } from '../proxy/listener.js';
+import { standardLog } from '../proxy/serve.js';
 import { createProxy, type ProxyServer } from '../proxy/server.js';
 import { onOrder, reportToPrimary, Workers } from '../proxy/workers.js';
 import { defineCommand } from './command.js';
@@ -42,10 +44,6 @@ const serveOptions = z.strictObject({
 
 type ServeOptions = z.output<typeof serveOptions>;
 
-/** One entry for every method that is cached, and whatever the client calls this server: scheme, host, port, target. */
-const DEFAULT_KEY = '%{req.scheme}://%{req.authority}%{req.raw_path}';
-const DEFAULT_TTL = '30s';
-
 export const serveCommand = defineCommand({
   name: 'serve',
   summary: 'answer requests as a configuration says, or as a caching proxy in front of one upstream',
@@ -64,10 +62,10 @@ SIGTERM and SIGINT finish what is in flight and end; SIGHUP reads the configurat
       flags: '--memcached <addresses>',
       help: 'servers to keep responses in, separated by commas (default: this process)',
     },
-    { flags: '--key <pattern>', help: `pattern of the keys (default: ${DEFAULT_KEY})` },
+    { flags: '--key <pattern>', help: `pattern of the keys (default: ${CACHING_PROXY_KEY})` },
     {
       flags: '--ttl <duration>',
-      help: `how long responses are used, at most; 0 is for ever (default: ${DEFAULT_TTL})`,
+      help: `how long responses are used, at most; 0 is for ever (default: ${CACHING_PROXY_TTL})`,
     },
     { flags: '--workers <number>', help: 'how many processes answer requests (default: 1)' },
   ],
@@ -86,7 +84,8 @@ type Load = () => Promise<Settings>;
 function loader({ config, upstream, listen, workers, ...cache }: ServeOptions): Load {
   if (config === undefined) {
     if (upstream === undefined) throw new UsageError('say what to serve: --upstream URL or --config FILE');
-    const value = cachingProxy(upstream, cache);
+    const { memcached, ...options } = cache;
+    const value = cachingProxy(upstream, { ...options, servers: memcached?.split(',') });
     return async () => settingsOf({ ...value, listen, workers }, 'command line');
   }
   const surplus = Object.entries({ upstream, ...cache }).find(([, value]) => value !== undefined);
@@ -102,20 +101,8 @@ function loader({ config, upstream, listen, workers, ...cache }: ServeOptions): 
   };
 }
 
-/** The configuration that `--upstream` stands for. */
-function cachingProxy(upstream: string, options: Pick<ServeOptions, 'memcached' | 'key' | 'ttl'>): Config {
-  const { memcached, key = DEFAULT_KEY, ttl = DEFAULT_TTL } = options;
-  const store = { key, headers: true, ttl, maxsize: '1MiB' };
-  return {
-    memcached: memcached === undefined ? undefined : { servers: memcached.split(',') },
-    actions: {
-      'memcached.lookup': { key, headers: true, miss: [{ proxy: upstream }, { 'memcached.store': store }] },
-    },
-  };
-}
-
 async function serveAlone(settings: Settings, load: Load): Promise<never> {
-  const log = logger(settings);
+  const log = standardLog(settings.log.level);
   const proxy = await explained(createProxy(settings, { log }));
   reloadOnHangup(load, log, (next) => proxy.reload(next));
   await announce(proxy.urls);
@@ -123,7 +110,7 @@ async function serveAlone(settings: Settings, load: Load): Promise<never> {
 }
 
 async function serveWithWorkers(settings: Settings, load: Load): Promise<never> {
-  const log = logger(settings);
+  const log = standardLog(settings.log.level);
   if (settings.memcached === undefined) {
     log.warn('without memcached each worker keeps entries of its own: they fill one by one');
   }
@@ -136,7 +123,7 @@ async function serveWithWorkers(settings: Settings, load: Load): Promise<never> 
 
 /** A worker hears from its primary what it is to do; signals that reach the whole process group change nothing. */
 async function serveAsWorker(settings: Settings, load: Load): Promise<ExitCode> {
-  const log = logger(settings);
+  const log = standardLog(settings.log.level);
   let proxy: ProxyServer;
   try {
     proxy = await createProxy(settings, { log });
@@ -154,10 +141,6 @@ async function serveAsWorker(settings: Settings, load: Load): Promise<ExitCode> 
   });
   reportToPrimary({ kind: 'listening', urls: [...proxy.urls] });
   return untilEnd(settings, log, () => proxy.close());
-}
-
-function logger({ log: { level } }: Settings): Logger {
-  return pino({ level }, pino.destination(2));
 }
 
 /** THE line on stdout: whoever started this process waits for it. */

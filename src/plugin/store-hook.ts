@@ -31,6 +31,8 @@ export function storeHook(options: StoreOptions, context: ChainContext, cacheNam
       return;
     }
     const content = unwrapped(reply, payload);
+    // As `memcached.store` does: the entry and this response must not differ in it.
+    if (!reply.hasHeader('date')) reply.header('date', new Date().toUTCString());
     const body = bodyOf(content);
     exchange.response = body === undefined ? undefined : responseOf(reply, exchange.responseFields(), body);
     step(exchange);

@@ -73,19 +73,19 @@ describe('fields of one connection, from the client', () => {
   });
 });
 
-test('fields of one connection, from the upstream, stay behind', async () => {
+test('fields of one connection, from the upstream, stay behind', async (t) => {
   const origin = await startRawOrigin((socket) =>
     socket.end(
       'HTTP/1.1 200 OK\r\nConnection: close, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: timeout=77\r\nProxy-Authenticate: Basic\r\n' +
         'Proxy-Connection: close\r\nUpgrade: h2c\r\nTrailer: X-T\r\nX-Kept: 1\r\nContent-Length: 2\r\n\r\nok',
     ),
   );
+  t.after(() => origin.close());
   const proxy = await startProxy({ actions: { proxy: origin.url } });
+  t.after(() => proxy.close());
   const { message, body } = await fetchRaw(proxy.url, 'GET', '/');
   const names = message.rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
   assert.deepEqual(names.sort(), ['connection', 'content-length', 'date', 'x-kept']);
   assert.equal(message.headers.connection, 'close');
   assert.equal(body.toString(), 'ok');
-  await proxy.close();
-  await origin.close();
 });

@@ -20,9 +20,10 @@ describe('listening', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  test('on several addresses, TCP and unix, which are let go of at the end', async () => {
+  test('on several addresses, TCP and unix, which are let go of at the end', async (t) => {
     const path = join(folder, 'several.sock');
     const proxy = await startProxy({ listen: ['127.0.0.1:0', '[::1]:0', `unix:${path}`], actions });
+    t.after(() => proxy.close());
     assert.match(proxy.urls.join(' '), /^http:\/\/127\.0\.0\.1:\d+ http:\/\/\[::1\]:\d+ unix:\//);
     for (const url of proxy.urls.filter((url) => !url.includes('[::1]')))
       assert.match(await rawRequest(url, GET), /here/);
@@ -30,7 +31,7 @@ describe('listening', () => {
     assert.equal(existsSync(path), false);
   });
 
-  test('where a process that was killed left its socket behind', async () => {
+  test('where a process that was killed left its socket behind', async (t) => {
     const path = join(folder, 'stale.sock');
     const killed = createServer().listen(`${path}.moved`);
     await once(killed, 'listening');
@@ -38,12 +39,13 @@ describe('listening', () => {
     await rename(`${path}.moved`, path);
     killed.close();
     const proxy = await startProxy({ listen: `unix:${path}`, actions });
+    t.after(() => proxy.close());
     assert.match(await rawRequest(proxy.url, GET), /here/);
-    await proxy.close();
   });
 
-  test('not where another process listens', async () => {
+  test('not where another process listens', async (t) => {
     const first = await startProxy({ listen: ['127.0.0.1:0', `unix:${join(folder, 'taken.sock')}`], actions });
+    t.after(() => first.close());
     for (const url of first.urls) {
       const listen = url.replace('http://', '');
       await assert.rejects(startProxy({ listen, actions }), (error) => {
@@ -53,7 +55,6 @@ describe('listening', () => {
       });
       assert.match(await rawRequest(url, GET), /here/);
     }
-    await first.close();
   });
 
   test('not in the place of a file that is no socket', async () => {
@@ -63,19 +64,19 @@ describe('listening', () => {
     assert.equal(existsSync(path), true);
   });
 
-  test('to no more connections than maxConnections', async () => {
+  test('to no more connections than maxConnections', async (t) => {
     const proxy = await startProxy({ server: { maxConnections: 1 }, actions });
+    t.after(() => proxy.close());
     const first = await RawClient.connect(proxy.url);
     first.send(GET.replace('Connection: close\r\n', ''));
     await first.until(/here/);
     const second = await RawClient.connect(proxy.url);
     assert.equal(await second.untilClosed(), '');
     first.close();
-    await proxy.close();
   });
 });
 
-test('a step that throws is answered with 500 and logged once', async () => {
+test('a step that throws is answered with 500 and logged once', async (t) => {
   const settings = testSettings({ actions });
   for (const failing of [
     () => {
@@ -84,15 +85,16 @@ test('a step that throws is answered with 500 and logged once', async () => {
     () => Promise.reject(new Error('a bug')),
   ]) {
     const proxy = await startProxyWith({ ...settings, actions: () => failing });
+    t.after(() => proxy.close());
     assert.match(await rawRequest(proxy.url, GET), /^HTTP\/1\.1 500 .*Internal Server Error\n/s);
     assert.equal(proxy.lines.filter(({ level }) => level >= 40).length, 1);
     assert.equal(proxy.lines[0]?.msg, 'request failed');
-    await proxy.close();
   }
 });
 
-test('a connection is kept, also when the answer needs no waiting', async () => {
+test('a connection is kept, also when the answer needs no waiting', async (t) => {
   const proxy = await startProxy({ actions });
+  t.after(() => proxy.close());
   const client = await RawClient.connect(proxy.url);
   for (let nth = 1; nth <= 3; nth++) {
     client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -100,24 +102,24 @@ test('a connection is kept, also when the answer needs no waiting', async () => 
   }
   assert.doesNotMatch(client.received, /Connection: close/i);
   client.close();
-  await proxy.close();
 });
 
-test('a connection ends behind a body that no action read', async () => {
+test('a connection ends behind a body that no action read', async (t) => {
   const proxy = await startProxy({ actions });
+  t.after(() => proxy.close());
   const request = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n`;
   assert.match(await rawRequest(proxy.url, request), /Connection: close\r\n.*here/s);
-  await proxy.close();
 });
 
-test('a chain that answers nothing is answered with 404', async () => {
+test('a chain that answers nothing is answered with 404', async (t) => {
   const proxy = await startProxy({ actions: { 'header.add': { 'X-A': '1' } } });
+  t.after(() => proxy.close());
   assert.match(await rawRequest(proxy.url, GET), /^HTTP\/1\.1 404 .*X-A: 1\r\n/s);
-  await proxy.close();
 });
 
-test('at level debug there is a line for every request', async () => {
+test('at level debug there is a line for every request', async (t) => {
   const proxy = await startProxy({ log: { level: 'debug' }, actions });
+  t.after(() => proxy.close());
   await rawRequest(proxy.url, GET.replace('/', '/a?b'));
   const { level, method, host, target, status, remote } =
     proxy.lines.find(({ msg }) => msg === 'request') ?? assert.fail();
@@ -125,5 +127,4 @@ test('at level debug there is a line for every request', async () => {
     { level, method, host, target, status, remote },
     { level: 20, method: 'GET', host: 'a', target: '/a?b', status: 200, remote: '127.0.0.1' },
   );
-  await proxy.close();
 });

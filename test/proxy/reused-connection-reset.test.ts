@@ -66,16 +66,16 @@ describe('a kept connection that the upstream ends when it is used again', () =>
   });
 });
 
-test('a connection that is reset every time is tried twice, not for ever', async () => {
+test('a connection that is reset every time is tried twice, not for ever', async (t) => {
   let requests = 0;
   const origin = await startRawOrigin((socket) => {
     requests++;
     socket.resetAndDestroy();
   });
+  t.after(() => origin.close());
   const proxy = await startProxy({ actions: { proxy: origin.url } });
+  t.after(() => proxy.close());
   const { message } = await fetchRaw(proxy.url, 'GET', '/');
   assert.equal(message.statusCode, 502);
   assert.equal(requests, 2);
-  await proxy.close();
-  await origin.close();
 });

@@ -28,8 +28,12 @@ describe('clients that take their time', () => {
     const begun = performance.now();
     let sent = 0;
     const timer = setInterval(() => client.send(rest[sent++ % rest.length] ?? ''), 50);
-    await client.untilClosed();
-    clearInterval(timer);
+    try {
+      await client.untilClosed();
+    } finally {
+      clearInterval(timer);
+      client.close();
+    }
     return performance.now() - begun;
   }
 

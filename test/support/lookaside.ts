@@ -26,13 +26,19 @@ export interface Served {
 
 const STARTING_MS = 15_000;
 
-/** Starts `lookaside serve` with a config (as text) or with arguments; it is up when this resolves. */
-export async function startLookaside(from: { config: string } | { args: readonly string[] }): Promise<Served> {
+/**
+ * Starts `lookaside serve` with a config (as text) or with arguments, or another command that serves; it is up when this
+ * resolves.
+ */
+export async function startLookaside(
+  from: { config: string } | { args: readonly string[] },
+  command = 'serve',
+): Promise<Served> {
   const folder = await mkdtemp(join(tmpdir(), 'lookaside-test-'));
   const file = join(folder, 'lookaside.yaml');
   if ('config' in from) await writeFile(file, from.config);
   const args = 'config' in from ? ['--config', file] : ['--listen', '127.0.0.1:0', ...from.args];
-  const child = spawn(process.execPath, [MAIN, 'serve', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN, command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const leave = () => child.kill('SIGKILL');
   process.once('exit', leave);
   let log = '';

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -80,6 +80,12 @@ export async function rawCommand(address: Address, text: string, options: { tls?
   return reply;
 }
 
+/** Whether every thread of the process has stopped. */
+function isStopped(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.every((thread) => / T [0-9]+ /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1')));
+}
+
 class Daemon implements Memcached {
   readonly address: Address;
   readonly server: string;
@@ -114,6 +120,8 @@ class Daemon implements Memcached {
 
   pause(): void {
     this.#child.kill('SIGSTOP');
+    // the signal is on its way when kill returns: a thread may answer once more
+    while (!isStopped(this.pid));
   }
 
   resume(): void {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { createServer as createNetServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer as createNetServer, type Server, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { TlsOptions } from 'node:tls';
 
@@ -27,9 +27,7 @@ export async function startTlsOrigin(options: TlsOptions, listener: RequestListe
  * A server that says whatever `answer` writes. It is called once for every request head that comes; `head` is that head
  * (and what followed it in the same read), `nth` counts them per connection from 1.
  */
-export async function startRawOrigin(
-  answer: (socket: Socket, head: string, nth: number) => void,
-): Promise<Origin> {
+export async function startRawOrigin(answer: (socket: Socket, head: string, nth: number) => void): Promise<Origin> {
   return origin(
     'http',
     createNetServer((socket) => {
@@ -78,7 +76,9 @@ export interface Seen {
 
 export async function seen(request: IncomingMessage): Promise<Seen> {
   const { rawHeaders } = request;
-  const fields = rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [[name, rawHeaders[index + 1] ?? ''] as const] : []));
+  const fields = rawHeaders.flatMap((name, index) =>
+    index % 2 === 0 ? [[name, rawHeaders[index + 1] ?? ''] as const] : [],
+  );
   return { method: request.method ?? '', target: request.url ?? '', fields, body: await text(request) };
 }
 
