@@ -21,9 +21,12 @@ type FieldEdit = (fields: Fields, name: string, value: string) => void;
 
 /** What `add`, `append` and `overwrite` do to one field: lighttpd2's words, the same for requests and responses. */
 const EDITS = {
-  add: { help: 'adds a line to', edit: (fields, name, value) => fields.append(name, value) },
-  append: { help: 'appends a list member to', edit: appendMember },
-  overwrite: { help: 'makes a value the only line of', edit: (fields, name, value) => fields.set(name, value) },
+  add: { help: 'adds fields to', edit: (fields, name, value) => fields.append(name, value) },
+  append: { help: 'appends list members to fields of', edit: appendMember },
+  overwrite: {
+    help: 'sets fields, in the place of any that are there, of',
+    edit: (fields, name, value) => fields.set(name, value),
+  },
 } as const satisfies Record<string, { help: string; edit: FieldEdit }>;
 
 function appendMember(fields: Fields, name: string, value: string): void {
@@ -45,7 +48,7 @@ function fieldActions(prefix: string, side: string, apply: typeof editResponse) 
   const edits = Object.entries(EDITS).map(([word, { help, edit }]) =>
     defineAction({
       name: `${prefix}.${word}`,
-      help: `${help} fields of the ${side}`,
+      help: `${help} the ${side}`,
       schema: () => oneOrMoreFields,
       compile: (patterns) => (exchange) => {
         for (const [name, pattern] of patterns) {
