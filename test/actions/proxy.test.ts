@@ -172,8 +172,11 @@ describe('options', () => {
 
   async function requestWith(options: { readonly [name: string]: unknown }, fields = ''): Promise<Seen> {
     const proxy = await startProxy({ actions: { proxy: { upstream: origin.url, ...options } } });
-    await rawRequest(proxy.url, `GET /t?q HTTP/1.1\r\nHost: Client.Example:81\r\n${fields}Connection: close\r\n\r\n`);
-    await proxy.close();
+    try {
+      await rawRequest(proxy.url, `GET /t?q HTTP/1.1\r\nHost: Client.Example:81\r\n${fields}Connection: close\r\n\r\n`);
+    } finally {
+      await proxy.close();
+    }
     return origin.requests.at(-1) ?? assert.fail('nothing arrived');
   }
 
@@ -236,11 +239,13 @@ describe('what comes back', () => {
     assert.match(response, /\r\n\r\nok$/);
   });
 
-  test('a 304 with the Content-Length of what it does not carry', async () => {
+  test('a 304 with the Content-Length of what it does not carry', async (t) => {
     const origin = await startRawOrigin((socket) =>
       socket.write('HTTP/1.1 304 Not Modified\r\nETag: "e"\r\nContent-Length: 1000\r\n\r\n'),
     );
+    t.after(() => origin.close());
     const proxy = await startProxy({ actions: { proxy: origin.url } });
+    t.after(() => proxy.close());
     for (let nth = 0; nth < 3; nth++) {
       const { message, body } = await fetchRaw(proxy.url, 'GET', '/');
       assert.equal(message.statusCode, 304);
@@ -251,8 +256,6 @@ describe('what comes back', () => {
       proxy.lines.filter(({ level }) => level >= 40),
       [],
     );
-    await proxy.close();
-    await origin.close();
   });
 
   test('the head of a HEAD, with the length of the body', async () => {
@@ -350,39 +353,39 @@ describe('failures', () => {
     assert.equal(failureIn(response), '502 http_response_header_section_size');
   });
 
-  test('nobody listens: 502, with the reason in one line of the log', async () => {
+  test('nobody listens: 502, with the reason in one line of the log', async (t) => {
     const closed = await startOrigin(() => {});
     await closed.close();
     const proxy = await startProxy({ actions: { proxy: closed.url } });
+    t.after(() => proxy.close());
     const { message, body } = await fetchRaw(proxy.url, 'GET', '/p?q');
     assert.equal(message.statusCode, 502);
     assert.equal(message.headers['proxy-status'], 'lookaside; error=connection_refused');
     assert.equal(body.toString(), 'Bad Gateway\n');
     assert.equal(proxy.lines.length, 1);
     assert.match(JSON.stringify(proxy.lines[0]), new RegExp(`GET ${closed.url}/p\\?q: connection_refused`));
-    await proxy.close();
   });
 
-  test('no such host: 502', async () => {
+  test('no such host: 502', async (t) => {
     const proxy = await startProxy({ actions: { proxy: 'http://nowhere.invalid' } });
+    t.after(() => proxy.close());
     const { message } = await fetchRaw(proxy.url, 'GET', '/');
     assert.equal(message.statusCode === 502 || message.statusCode === 504, true);
     assert.match(String(message.headers['proxy-status']), /dns_(error|timeout)/);
-    await proxy.close();
   });
 
   test('no answer within headersTimeout: 504', async () => {
     assert.equal(failureIn(await throughProxy(() => {}, { headersTimeout: '200ms' })), '504 http_response_timeout');
   });
 
-  test('no connection within connectTimeout: 504', async () => {
+  test('no connection within connectTimeout: 504', async (t) => {
     const full = await startFullListener();
+    t.after(() => full.stop());
     const proxy = await startProxy({ actions: { proxy: { upstream: full.url, connectTimeout: '300ms' } } });
+    t.after(() => proxy.close());
     const { message } = await fetchRaw(proxy.url, 'GET', '/');
     assert.equal(message.statusCode, 504);
     assert.equal(message.headers['proxy-status'], 'lookaside; error=connection_timeout');
-    await proxy.close();
-    full.stop();
   });
 
   test('silence within a body for bodyTimeout: the response breaks off', async () => {
@@ -444,25 +447,25 @@ describe('https upstreams', () => {
     assert.equal(await statusWith({ insecure: true }), '200 ');
   });
 
-  test('a server that speaks no TLS: 502', async () => {
+  test('a server that speaks no TLS: 502', async (t) => {
     const plain = await startOrigin((_request, response) => response.end());
+    t.after(() => plain.close());
     assert.match(await statusWith({ upstream: plain.url.replace('http:', 'https:') }), /^502 .*tls_protocol_error/);
-    await plain.close();
   });
 });
 
-test('connections to the upstream are kept and used again', async () => {
+test('connections to the upstream are kept and used again', async (t) => {
   const ports = new Set<number | undefined>();
   const origin = await startOrigin((request, response) => {
     ports.add(request.socket.remotePort);
     response.end('ok');
   });
+  t.after(() => origin.close());
   const proxy = await startProxy({ actions: { proxy: origin.url } });
+  t.after(() => proxy.close());
   for (let nth = 0; nth < 5; nth++) {
     await fetchRaw(proxy.url, 'GET', '/');
     await delay(10);
   }
   assert.equal(ports.size, 1);
-  await proxy.close();
-  await origin.close();
 });

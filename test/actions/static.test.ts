@@ -227,16 +227,16 @@ describe('static', () => {
   });
 });
 
-test('without a docroot static leaves the request to others', async () => {
+test('without a docroot static leaves the request to others', async (t) => {
   const proxy = await startProxy({
     actions: ['static', { index: 'index.html' }, { respond: { status: 418, body: 'not mine' } }],
   });
+  t.after(() => proxy.close());
   await play(proxy.url, '> GET /\n< 418\n<< not mine');
-  await proxy.close();
 });
 
-test('a docroot that does not exist serves nothing', async () => {
+test('a docroot that does not exist serves nothing', async (t) => {
   const proxy = await startProxy({ actions: [{ docroot: '/nowhere/at/all' }, { index: 'index.html' }, 'static'] });
+  t.after(() => proxy.close());
   await play(proxy.url, '> GET /\n< 404\n> GET /x\n< 404');
-  await proxy.close();
 });

@@ -14,6 +14,7 @@ import { MAIN, type Served, startLookaside } from '../support/lookaside.js';
 import { type Origin, startOrigin } from '../support/origin.js';
 import { RawClient, rawRequest } from '../support/raw-client.js';
 import { fetchRaw, play } from '../support/transcript.js';
+import { until } from '../support/until.js';
 
 /** What a `serve` that can not start says, and how it ends. */
 async function failing(args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
@@ -26,15 +27,6 @@ async function failing(args: readonly string[]): Promise<{ code: number | null; 
 const config = (body: string, more = '') => `listen: 127.0.0.1:0\n${more}actions:\n  - respond: {body: "${body}"}\n`;
 
 const bodyOf = async ({ url }: Served, path = '/') => (await fetchRaw(url, 'GET', path)).body.toString();
-
-/** Waits until `isSo`; fails after a time that no machine needs. */
-async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 15_000;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) assert.fail(what);
-    await delay(20);
-  }
-}
 
 function isAlive(pid: number): boolean {
   try {

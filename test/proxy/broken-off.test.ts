@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Origin, startOrigin } from '../support/origin.js';
 import { startProxy, type TestProxy } from '../support/proxy.js';
 import { RawClient } from '../support/raw-client.js';
+import { until } from '../support/until.js';
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
@@ -34,7 +35,7 @@ describe('a side that leaves in the middle', () => {
     closed = 0;
     const client = await RawClient.connect(proxy.url);
     client.send(get(path));
-    while (responses.length === 0) await delay(5);
+    await until(() => responses.length > 0, 'the origin was not asked');
     return client;
   }
 
@@ -52,14 +53,14 @@ describe('a side that leaves in the middle', () => {
       const client = await asked(path);
       await client.until(/part/);
       client.close();
-      while (closed === 0) await delay(5);
+      await until(() => closed > 0, 'the upstream was not let go');
     });
   }
 
   test('the client, before the response: the upstream is let go', async () => {
     const client = await asked('/waits');
     client.close();
-    while (closed === 0) await delay(5);
+    await until(() => closed > 0, 'the upstream was not let go');
     const failures = proxy.lines.filter(({ level }) => level >= 50);
     assert.deepEqual(failures, []);
   });
@@ -69,9 +70,9 @@ describe('a side that leaves in the middle', () => {
     closed = 0;
     const client = await RawClient.connect(proxy.url);
     client.send('POST /waits HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\npart');
-    while (responses.length === 0) await delay(5);
+    await until(() => responses.length > 0, 'the origin was not asked');
     client.close();
-    while (closed === 0) await delay(5);
+    await until(() => closed > 0, 'the upstream was not let go');
   });
 
   test('a client that reads slowly holds the upstream back instead of filling the memory', async (t) => {

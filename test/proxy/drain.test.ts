@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Origin, startOrigin } from '../support/origin.js';
 import { startProxy, type TestProxy } from '../support/proxy.js';
 import { RawClient, statusesIn } from '../support/raw-client.js';
+import { until } from '../support/until.js';
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
@@ -30,7 +31,7 @@ describe('closing', () => {
   async function asking(path: string): Promise<RawClient> {
     const client = await RawClient.connect(proxy.url);
     client.send(get(path));
-    while (pending.length === 0) await delay(5);
+    await until(() => pending.length > 0, 'the origin was not asked');
     return client;
   }
 

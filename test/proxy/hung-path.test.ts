@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Origin, startOrigin } from '../support/origin.js';
 import { startProxy, type TestProxy } from '../support/proxy.js';
 import { RawClient, rawRequest } from '../support/raw-client.js';
+import { until } from '../support/until.js';
 
 /** More than an undici pool of reply-from's has connections. */
 const HUNG = 150;
@@ -34,7 +34,7 @@ describe('a path that hangs', () => {
       client.send(get(`/hang?${n}`));
       clients.push(client);
     }
-    while (waiting < HUNG) await delay(5);
+    await until(() => waiting >= HUNG, 'the origin was not asked often enough');
   });
   after(async () => {
     for (const client of clients) client.close();
@@ -60,16 +60,16 @@ describe('a path that hangs', () => {
     const last = await RawClient.connect(proxy.url);
     clients.push(last);
     last.send(get('/hang-as-well'));
-    while (waiting < HUNG + 1) await delay(5);
+    await until(() => waiting >= HUNG + 1, 'the origin was not asked often enough');
     assert.match(await rawRequest(proxy.url, getAndClose('/other')), /^HTTP\/1\.1 503 /);
   });
 
   test('is asked again when its clients have left', async () => {
     for (const client of clients) client.close();
-    while (waiting > 0) await delay(5);
+    await until(() => waiting === 0, 'requests upstream outlived their clients');
     const client = await RawClient.connect(proxy.url);
     client.send(get('/hang?again'));
-    while (waiting < 1) await delay(5);
+    await until(() => waiting >= 1, 'the origin was not asked often enough');
     client.close();
     assert.equal(client.received, '');
   });

@@ -6,6 +6,7 @@ import type { Config } from '../../src/config/schema.js';
 import { type Origin, startOrigin } from '../support/origin.js';
 import { startProxy, type TestProxy, testSettings } from '../support/proxy.js';
 import { fetchRaw } from '../support/transcript.js';
+import { until } from '../support/until.js';
 
 describe('another configuration', () => {
   let origin: Origin;
@@ -48,7 +49,7 @@ describe('another configuration', () => {
   test('leaves requests in flight to the old one', async () => {
     pending = [];
     const answer = versionOf('/waits');
-    while (pending.length === 0) await delay(5);
+    await until(() => pending.length > 0, 'the origin was not asked');
     reload(version('3'));
     assert.equal(await versionOf('/c'), '3');
     pending[0]?.end('late');

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** How long a test waits for bytes that must come. */
 const PATIENCE_MS = 10_000;
@@ -42,16 +43,25 @@ export class RawClient {
   async until(expected: RegExp): Promise<string> {
     const deadline = Date.now() + PATIENCE_MS;
     while (!expected.test(this.received)) {
-      if (this.#isClosed) throw new Error(`closed without ${expected}: ${JSON.stringify(this.received)}`);
-      if (Date.now() > deadline) throw new Error(`no ${expected} in ${JSON.stringify(this.received)}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (this.#isClosed || Date.now() > deadline) {
+        this.close();
+        throw new Error(`no ${expected} in ${JSON.stringify(this.received)}`);
+      }
+      await delay(5);
     }
     return this.received;
   }
 
   /** Resolves to everything that came, once the server has closed the connection. */
   async untilClosed(): Promise<string> {
-    if (!this.#isClosed) await once(this.socket, 'close', { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const deadline = Date.now() + PATIENCE_MS;
+    while (!this.#isClosed) {
+      if (Date.now() > deadline) {
+        this.close();
+        throw new Error(`still open after ${JSON.stringify(this.received)}`);
+      }
+      await delay(5);
+    }
     return this.received;
   }
 
