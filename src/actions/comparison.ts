@@ -100,7 +100,7 @@ function negateIf(operator: Operator, test: Test): Test {
   return operator.startsWith('!') ? (exchange) => !test(exchange) : test;
 }
 
-/** A match leaves its captures for `%0` to `%9`. The expression sees bytes: `.` is one of them, not a character. */
+/** A match leaves its captures for `%0` to `%9`. The expression sees bytes: `.` is any of them. */
 function matches(read: Read<string>, source: string): Test {
   const expression = regExp(source);
   return (exchange) => {
@@ -113,7 +113,7 @@ function matches(read: Read<string>, source: string): Test {
 
 function regExp(source: string): RegExp {
   try {
-    return new RegExp(source);
+    return new RegExp(source, 's');
   } catch (error) {
     throw new ComparisonError(error instanceof Error ? error.message : String(error), 'value');
   }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import type { FastifyReplyFromOptions } from '@fastify/reply-from';
 import { Dispatcher } from 'undici';
@@ -7,66 +6,11 @@ import { Fields } from '../http/fields.js';
 import { defineAction } from './action.js';
 import type { Exchange, ExchangeResponse } from './exchange.js';
 import { plainResponse } from './plain-response.js';
-import { durationMs } from './units.js';
+import { type ProxyOptions, proxyOptions } from './proxy-options.js';
 import { Upstream } from './upstream.js';
 import { type UpstreamBody, UpstreamCall } from './upstream-call.js';
 import { UpstreamError } from './upstream-error.js';
 import { type ForwardedPolicy, upstreamFields } from './upstream-fields.js';
-
-const upstreamUrl = z
-  .string()
-  .transform((text, check) => {
-    const url = parseUpstream(text);
-    if (url !== undefined) return url;
-    const message = `${JSON.stringify(text)} is not an upstream: expected http://host:port or https://host, with a path or none`;
-    check.issues.push({ code: 'custom', message, input: text });
-    return z.NEVER;
-  })
-  .describe('Where requests go: scheme, host and port, and optionally a path that is put before theirs.');
-
-const proxyOptions = z.strictObject({
-  upstream: upstreamUrl,
-  host: z
-    .string()
-    .regex(/^[\w.~:[\]-]+$/, { error: 'is not a host' })
-    .default('client')
-    .describe(
-      'The Host field upstream: "client" is the one the client sent, "upstream" that of the URL, else a fixed one.',
-    ),
-  forwarded: z
-    .enum(['overwrite', 'keep'])
-    .default('overwrite')
-    .describe(
-      'X-Forwarded-… and the like: made anew, or passed on as they came from a proxy in front that is trusted.',
-    ),
-  connectTimeout: durationMs({ min: '1ms', max: '10m' })
-    .prefault('3s')
-    .describe('How long connecting may take. The default allows for one lost packet.'),
-  headersTimeout: durationMs({ min: '1ms', max: '1d' })
-    .prefault('30s')
-    .describe('How long the upstream may take to answer, from the end of the request to the end of the response head.'),
-  bodyTimeout: durationMs({ min: '1ms', max: '1d' })
-    .prefault('60s')
-    .describe('How long the upstream may stay silent within a body.'),
-  maxWaiting: z
-    .int()
-    .min(1)
-    .default(4096)
-    .describe('The most requests that wait for the upstream to answer; further ones get 503.'),
-  maxWaitingPerPath: z
-    .int()
-    .min(1)
-    .default(1024)
-    .describe('The same for one path, so that one which hangs leaves room for the others.'),
-  tlsCa: z
-    .string()
-    .transform(readCertificates)
-    .optional()
-    .describe('File with the certificates (PEM) to trust for this upstream, in place of the well-known ones.'),
-  insecure: z.boolean().default(false).describe('Do not verify the certificate of an https upstream.'),
-});
-
-type ProxyOptions = z.output<typeof proxyOptions>;
 
 export const proxyAction = defineAction({
   name: 'proxy',
@@ -90,22 +34,6 @@ export const proxyAction = defineAction({
     return (exchange) => (exchange.response === undefined ? forward(exchange, upstream, host, forwarded) : undefined);
   },
 });
-
-function parseUpstream(text: string): URL | undefined {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:\/\//i.test(text)) return undefined;
-  const more = url.username + url.password + url.search + url.hash;
-  return more === '' ? url : undefined;
-}
-
-function readCertificates(file: string, check: z.core.ParsePayload): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    check.issues.push({ code: 'custom', message: error instanceof Error ? error.message : String(error), input: file });
-    return z.NEVER;
-  }
-}
 
 /** Under this key the call lies in what reply-from takes for header fields; it copies symbols along with the rest. */
 const CALL = Symbol('upstream call');

@@ -8,20 +8,28 @@ import type { Socket } from 'node:net';
  * connection. Nobody can tell any more whether such a request is one, or a piece of the body of the one before.
  */
 export class Connections {
-  readonly #open = new Set<Socket>();
+  /** With the responses that each is still to carry. */
+  readonly #open = new Map<Socket, Set<ServerResponse>>();
   /** The response to the last request that was taken from each connection. */
   readonly #last = new WeakMap<Socket, ServerResponse>();
   readonly #ended = new WeakSet<Socket>();
 
   opened(socket: Socket): void {
-    this.#open.add(socket);
-    socket.once('close', () => this.#open.delete(socket));
+    const pending = new Set<ServerResponse>();
+    this.#open.set(socket, pending);
+    socket.once('close', () => {
+      this.#open.delete(socket);
+      for (const response of pending) endUnsent(response);
+    });
   }
 
   /** Whether a request on this connection may be answered: none is behind the connection's last one. */
   takes(socket: Socket, response: ServerResponse): boolean {
     if (this.#ended.has(socket)) return false;
     this.#last.set(socket, response);
+    const pending = this.#open.get(socket);
+    pending?.add(response);
+    response.once('close', () => pending?.delete(response));
     if (!response.shouldKeepAlive) this.#ended.add(socket);
     return true;
   }
@@ -35,6 +43,12 @@ export class Connections {
 
   /** Ends connections over which nothing ever came; node:http takes those for busy ones. */
   destroyUnused(): void {
-    for (const socket of this.#open) if (socket.bytesRead === 0) socket.destroy();
+    for (const socket of this.#open.keys()) if (socket.bytesRead === 0) socket.destroy();
   }
+}
+
+/** node:http tells a response that its connection has ended only when it was its turn to be sent. */
+function endUnsent(response: ServerResponse): void {
+  response.destroy();
+  response.emit('close');
 }

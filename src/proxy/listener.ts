@@ -3,17 +3,26 @@ import { once } from 'node:events';
 import { lstat, unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
+import type { Logger } from 'pino';
 import type { ListenAddress } from '../config/listen.js';
 import type { Settings } from '../config/schema.js';
 import type { Connections } from './connections.js';
-import { originForm, refusalOf } from './request-guard.js';
+import { originForm, type Refusal, refusalOf } from './request-guard.js';
 
 /** It can not be listened on an address. The message is a sentence for the person who configured it. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
 }
 
-export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
+/** What a listener works with. */
+export interface ListenerContext {
+  readonly limits: Settings['server'];
+  /** Of all listeners of the proxy. */
+  readonly connections: Connections;
+  readonly log: Logger;
+  /** Gets the requests that were not refused. */
+  handle(request: IncomingMessage, response: ServerResponse): void;
+}
 
 /** How often node:http looks for connections that exceed their time: it bounds by how much. */
 const TIMEOUT_CHECK_MS = 1000;
@@ -24,11 +33,12 @@ const IDLE_SWEEP_MS = 50;
 /** A place that is listened on, and the connections that were made to it. */
 export class Listener {
   readonly #server: Server;
-  readonly #connections: Connections;
+  readonly #context: ListenerContext;
   #url = '';
 
-  private constructor(limits: Settings['server'], connections: Connections, handle: RequestHandler) {
-    this.#connections = connections;
+  private constructor(context: ListenerContext) {
+    const { limits, connections } = context;
+    this.#context = context;
     this.#server = createServer({
       maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
@@ -43,22 +53,14 @@ export class Listener {
     this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = limits.maxConnections;
     this.#server.setTimeout(limits.idleTimeoutMs);
-    this.#server.on('connection', (socket) => this.#connections.opened(socket));
-    this.#server.on('request', (request, response) => this.#receive(request, response, handle));
-    this.#server.on('checkExpectation', (request, response) => {
-      if (this.#connections.takes(request.socket, response))
-        this.#refuse(request, response, 417, 'unknown expectation');
-    });
+    this.#server.on('connection', (socket) => connections.opened(socket));
+    this.#server.on('request', (request, response) => this.#receive(request, response, refusalOf(request)));
+    this.#server.on('checkExpectation', (request, response) => this.#receive(request, response, UNKNOWN_EXPECTATION));
   }
 
-  /** Listens on `address`; `handle` gets the requests that were not refused. Rejects with a {@link ListenError}. */
-  static async open(
-    address: ListenAddress,
-    limits: Settings['server'],
-    connections: Connections,
-    handle: RequestHandler,
-  ): Promise<Listener> {
-    const listener = new Listener(limits, connections, handle);
+  /** Listens on `address`. Rejects with a {@link ListenError}. */
+  static async open(address: ListenAddress, context: ListenerContext): Promise<Listener> {
+    const listener = new Listener(context);
     const server = listener.#server;
     try {
       // the workers of a cluster share one socket, which their primary looks after
@@ -68,6 +70,8 @@ export class Listener {
     } catch (error) {
       throw new ListenError(`can not listen on ${describe(address)}: ${reasonOf(error)}`, { cause: error });
     }
+    // such as no file descriptor left for one more connection
+    server.on('error', (err) => context.log.error({ err }, 'a connection could not be taken'));
     listener.#url = urlOf(server.address());
     return listener;
   }
@@ -94,29 +98,28 @@ export class Listener {
 
   #endIdle(): void {
     this.#server.closeIdleConnections();
-    this.#connections.destroyUnused();
+    this.#context.connections.destroyUnused();
   }
 
-  #receive(request: IncomingMessage, response: ServerResponse, handle: RequestHandler): void {
-    const { socket } = request;
-    if (!this.#connections.takes(socket, response)) return;
-    const refusal = refusalOf(request);
-    if (refusal !== undefined) {
-      this.#refuse(request, response, refusal.status, refusal.reason);
+  #receive(request: IncomingMessage, response: ServerResponse, refusal: Refusal | undefined): void {
+    const { connections, log, handle } = this.#context;
+    if (!connections.takes(request.socket, response)) return;
+    if (refusal === undefined) {
+      request.url = originForm(request.url ?? '/');
+      handle(request, response);
       return;
     }
-    request.url = originForm(request.url ?? '/');
-    handle(request, response);
-  }
-
-  #refuse({ socket }: IncomingMessage, response: ServerResponse, status: number, reason: string): void {
-    this.#connections.endAfter(socket, response);
-    const body = `${reason}\n`;
-    const length = String(body.length);
-    response.writeHead(status, ['Content-Type', 'text/plain', 'Content-Length', length, 'Cache-Control', 'no-store']);
+    log.debug({ remote: request.socket.remoteAddress, ...refusal }, 'request refused');
+    connections.endAfter(request.socket, response);
+    const body = `${refusal.reason}\n`;
+    const length = ['Content-Length', String(body.length)];
+    response.writeHead(refusal.status, ['Content-Type', 'text/plain', 'Cache-Control', 'no-store', ...length]);
     response.end(body);
   }
 }
+
+/** Of what may stand in Expect, node:http answers `100-continue` itself. */
+const UNKNOWN_EXPECTATION: Refusal = { status: 417, reason: 'unknown expectation' };
 
 function urlOf(address: AddressInfo | string | null): string {
   if (address === null || typeof address === 'string') return `unix:${address ?? ''}`;

@@ -3,7 +3,7 @@ import { parseAuthority } from '../actions/exchange.js';
 
 /** Why a request is answered with an error before any action sees it. Its connection is closed with the answer. */
 export interface Refusal {
-  readonly status: 400 | 501;
+  readonly status: 400 | 417 | 501;
   /** One sentence, for the client and the log. */
   readonly reason: string;
 }

@@ -11,7 +11,7 @@ import { openLoggedStore } from '../config/logged-store.js';
 import type { Settings } from '../config/schema.js';
 import { ActiveConfig } from './active-config.js';
 import { Connections } from './connections.js';
-import { Listener, type RequestHandler } from './listener.js';
+import { Listener, type ListenerContext } from './listener.js';
 import { SharedStores } from './shared-stores.js';
 
 export interface ProxyOptions {
@@ -67,12 +67,15 @@ class RunningProxy implements ProxyServer {
 
   async start(): Promise<void> {
     await this.#app.ready();
-    const { listen, server } = this.#active.settings;
-    const handle: RequestHandler = (request, response) => this.#app.routing(toOnlyRoute(request), response);
+    const { listen, server: limits } = this.#active.settings;
+    const context: ListenerContext = {
+      limits,
+      connections: this.#connections,
+      log: this.#log,
+      handle: (request, response) => this.#app.routing(toOnlyRoute(request), response),
+    };
     try {
-      for (const address of listen) {
-        this.#listeners.push(await Listener.open(address, server, this.#connections, handle));
-      }
+      for (const address of listen) this.#listeners.push(await Listener.open(address, context));
     } catch (error) {
       await this.close();
       throw error;

@@ -95,6 +95,8 @@ export class Workers {
       if (read.data.kind === 'listening') this.#listening.add(worker);
       reported(read.data);
     });
+    // An order may find the worker dying; its exit says what there is to say.
+    worker.on('error', (err) => this.#log.debug({ err, worker: worker.process.pid }, 'an order did not arrive'));
     worker.once('exit', (code, signal) => {
       const hadListened = this.#listening.delete(worker);
       this.#workers.delete(worker);

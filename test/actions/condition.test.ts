@@ -292,6 +292,11 @@ test('any text compares equal to itself, in quotes', () => {
   fc.assert(equals);
 });
 
+test('no byte of a path, a line end included, evades an expression', async () => {
+  const exchange = await exchangeOf({ url: '/admin/%0asecret' });
+  assert.equal(compileCondition('req.path =~ "^/admin/.*secret$"')(exchange), true);
+});
+
 test('any text is a condition or a fault with a place in it', () => {
   const pieces = fc.constantFrom(
     'req.path',

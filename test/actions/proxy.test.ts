@@ -51,8 +51,8 @@ describe('what reaches the upstream', () => {
     proxy = await startProxy({ actions: { proxy: origin.url } });
   });
   after(async () => {
-    await proxy.close();
-    await origin.close();
+    await proxy?.close();
+    await origin?.close();
   });
 
   const last = () => origin.requests.at(-1) ?? assert.fail('nothing arrived');
@@ -415,8 +415,8 @@ describe('https upstreams', () => {
     origin = await startTlsOrigin({ key: readFileSync(key), cert: readFileSync(cert) }, listener);
   });
   after(async () => {
-    for (const proxy of proxies) await proxy.close();
-    await origin.close();
+    for (const proxy of proxies) await proxy?.close();
+    await origin?.close();
     rmSync(folder, { recursive: true });
   });
 

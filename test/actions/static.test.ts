@@ -59,7 +59,7 @@ describe('static', () => {
     });
   });
   after(async () => {
-    await proxy.close();
+    await proxy?.close();
     await rm(folder, { recursive: true });
   });
 

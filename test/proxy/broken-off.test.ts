@@ -26,8 +26,8 @@ describe('a side that leaves in the middle', () => {
     proxy = await startProxy({ actions: { proxy: origin.url } });
   });
   after(async () => {
-    await proxy.close();
-    await origin.close();
+    await proxy?.close();
+    await origin?.close();
   });
 
   async function asked(path: string): Promise<RawClient> {
@@ -73,6 +73,18 @@ describe('a side that leaves in the middle', () => {
     await until(() => responses.length > 0, 'the origin was not asked');
     client.close();
     await until(() => closed > 0, 'the upstream was not let go');
+  });
+
+  test('a client with requests in a row: all of them are let go', async () => {
+    const client = await asked('/waits');
+    client.send(get('/waits') + get('/waits'));
+    await until(() => responses.length === 3, 'the origin was not asked');
+    client.close();
+    await until(() => closed === 3, 'an upstream request outlived its client');
+    // and none of them is left for the end to wait for
+    const begun = performance.now();
+    await proxy.close();
+    assert.ok(performance.now() - begun < 5000);
   });
 
   test('a client that reads slowly holds the upstream back instead of filling the memory', async (t) => {

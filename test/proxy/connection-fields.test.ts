@@ -14,8 +14,8 @@ describe('fields of one connection, from the client', () => {
     proxy = await startProxy({ actions: { proxy: origin.url } });
   });
   after(async () => {
-    await proxy.close();
-    await origin.close();
+    await proxy?.close();
+    await origin?.close();
   });
 
   async function upstreamSaw(fields: readonly string[]): Promise<Seen> {

@@ -24,8 +24,8 @@ describe('closing', () => {
     proxy = await startProxy({ server: { drainTimeout: '1s' }, actions: { proxy: origin.url } });
   });
   afterEach(async () => {
-    await proxy.close();
-    await origin.close();
+    await proxy?.close();
+    await origin?.close();
   });
 
   async function asking(path: string): Promise<RawClient> {

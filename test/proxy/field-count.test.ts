@@ -23,8 +23,8 @@ describe('more than a thousand fields', () => {
     proxy = await startProxy({ actions: { proxy: origin.url } });
   });
   after(async () => {
-    await proxy.close();
-    await origin.close();
+    await proxy?.close();
+    await origin?.close();
   });
 
   test('of a request, all of them reach the upstream', async () => {

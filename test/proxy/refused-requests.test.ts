@@ -63,8 +63,8 @@ describe('requests that could mean two things', () => {
     proxy = await startProxy({ actions: { proxy: origin.url } });
   });
   after(async () => {
-    await proxy.close();
-    await origin.close();
+    await proxy?.close();
+    await origin?.close();
   });
 
   for (const [what, [status, request]] of Object.entries(REFUSED)) {

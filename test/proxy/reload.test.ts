@@ -34,8 +34,8 @@ describe('another configuration', () => {
     proxy = await startProxy(version('1'));
   });
   after(async () => {
-    await proxy.close();
-    await origin.close();
+    await proxy?.close();
+    await origin?.close();
   });
 
   const versionOf = async (path: string) => (await fetchRaw(proxy.url, 'GET', path)).message.headers['x-version'];

@@ -29,8 +29,8 @@ describe('a kept connection that the upstream ends when it is used again', () =>
     proxy = await startProxy({ actions: { proxy: origin.url } });
   });
   after(async () => {
-    await proxy.close();
-    await origin.close();
+    await proxy?.close();
+    await origin?.close();
   });
   beforeEach(async () => {
     await fetchRaw(proxy.url, 'GET', '/first');

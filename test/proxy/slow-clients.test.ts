@@ -19,8 +19,8 @@ describe('clients that take their time', () => {
     });
   });
   after(async () => {
-    await proxy.close();
-    await origin.close();
+    await proxy?.close();
+    await origin?.close();
   });
 
   /** Sends a byte of `rest` now and then, as slow clients do, until the connection ends. */
