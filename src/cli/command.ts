@@ -13,6 +13,8 @@ export interface CommandDefinition {
   readonly details?: string;
   readonly args: readonly Argument[];
   readonly options: readonly Option[];
+  /** Whether what follows the first argument is for the command itself to read, though it may look like an option. */
+  readonly passesOptionsOn?: true;
   /** Checks `options` and runs. Rejects with an error that `exitCodeOf` knows, or with a bug. */
   run(args: readonly string[], options: unknown): Promise<ExitCode>;
 }
@@ -61,11 +63,12 @@ export async function runCommandLine(
 ): Promise<ExitCode> {
   let exitCode: ExitCode = EXIT.ok;
   const program = new Commander('lookaside').description(about.summary).version(about.version);
-  program.exitOverride().addHelpText('after', `\n${EXIT_HELP}`);
+  program.enablePositionalOptions().exitOverride().addHelpText('after', `\n${EXIT_HELP}`);
   for (const definition of commands) {
     const command = program.command(definition.name).description(definition.summary);
     for (const { name, help } of definition.args) command.argument(name, help);
     for (const { flags, help } of definition.options) command.option(flags, help);
+    if (definition.passesOptionsOn) command.passThroughOptions();
     if (definition.details !== undefined) command.addHelpText('after', `\n${definition.details}`);
     command.addHelpText('after', `\n${EXIT_HELP}`);
     command.action(async () => {

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { checkCommand } from './check.js';
 import { type CommandDefinition, runCommandLine } from './command.js';
 import { demoCommand } from './demo.js';
+import { distcacheCommand } from './distcache.js';
 import { getCommand } from './get.js';
 import { endOnBrokenPipe } from './output.js';
 import { purgeCommand } from './purge.js';
@@ -19,6 +20,7 @@ const COMMANDS: readonly CommandDefinition[] = [
   setCommand,
   purgeCommand,
   schemaCommand,
+  distcacheCommand,
 ];
 
 const manifest = createRequire(import.meta.url)('lookaside/package.json');

@@ -202,7 +202,7 @@ test('a fault is named, with its place', () => {
   assert.equal(fault("req.method == 'GET'"), '14: expected a value, a word or text in double quotes');
   assert.match(fault('req.path'), /^8: expected an operator, one of == != /);
   assert.match(fault('req.path = "/"'), /^9: expected an operator, one of == != /);
-  assert.equal(fault('req.path =~ "("'), '12: Invalid regular expression: /(/: Unterminated group');
+  assert.equal(fault('req.path =~ "("'), '12: Invalid regular expression: /(/s: Unterminated group');
   assert.equal(fault('req.path < 5'), '9: request.path is text: "<" compares numbers');
   assert.equal(fault('req.length =^ 5'), '11: request.length is a number: "=^" compares text');
   assert.equal(fault('req.length == five'), '14: request.length is a number, "five" is none');

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { MemoryCache } from '../../src/distcache/memory-cache.js';
+import { sessionCacheBehaviour } from '../behaviour/session-cache.js';
+
+sessionCacheBehaviour('the cache in the process', async () => {
+  let now = 1000.25;
+  return {
+    cache: new MemoryCache(),
+    now: () => now,
+    advance(ms) {
+      now += ms;
+    },
+  };
+});
+
+function idOf(number: number): Buffer {
+  return Buffer.from(`session ${number}`);
+}
+
+const DATA = Buffer.from('data');
+
+for (const max of [0, 63, 60_001, Number.NaN]) {
+  test(`a cache of ${max} sessions is refused`, () => {
+    assert.throws(() => new MemoryCache(max), RangeError);
+  });
+}
+
+test('a full cache of 64 throws out the two that expire soonest, and never the new one', () => {
+  const cache = new MemoryCache(64);
+  for (let i = 0; i < 64; i++) cache.add(idOf(i), DATA, 100_000 + 1000 * i, 0);
+  assert.equal(cache.add(idOf(64), DATA, 1000, 0), true);
+  assert.equal(cache.count(0), 63);
+  const gone = Array.from({ length: 65 }, (_, i) => i).filter((i) => !cache.have(idOf(i), 0));
+  assert.deepEqual(gone, [0, 1]);
+});
+
+test('a full cache of 512 throws out 17', () => {
+  const cache = new MemoryCache(512);
+  for (let i = 0; i < 513; i++) cache.add(idOf(i), DATA, 60_000, 0);
+  assert.equal(cache.count(0), 512 - 17 + 1);
+  assert.equal(cache.have(idOf(16), 0), false, 'of those that expire together, the first added goes first');
+  assert.equal(cache.have(idOf(17), 0), true);
+});
+
+test('expired sessions make room before any other is thrown out', () => {
+  const cache = new MemoryCache(64);
+  for (let i = 0; i < 64; i++) cache.add(idOf(i), DATA, i < 1 ? 1000 : 60_000, 0);
+  cache.add(idOf(64), DATA, 60_000, 1001);
+  assert.equal(cache.count(1001), 64);
+});
+
+test('an id that is there, or gone at once, makes nobody leave a full cache', () => {
+  const cache = new MemoryCache(64);
+  for (let i = 0; i < 64; i++) cache.add(idOf(i), DATA, 60_000, 0);
+  assert.equal(cache.add(idOf(5), DATA, 60_000, 0), false);
+  assert.equal(cache.add(idOf(64), DATA, 0, 0), true);
+  assert.equal(cache.count(0), 64);
+});
+
+test('being looked at does not save a session', () => {
+  const cache = new MemoryCache(64);
+  for (let i = 0; i < 64; i++) cache.add(idOf(i), DATA, 60_000 + i, 0);
+  for (let i = 0; i < 100; i++) cache.get(idOf(0), 0);
+  cache.add(idOf(64), DATA, 60_000, 0);
+  assert.equal(cache.have(idOf(0), 0), false);
+});
+
+/** The same, the slow way: a list in the order of expiry. */
+class Model {
+  #sessions: { id: number; expiresAt: number }[] = [];
+
+  add(id: number, timeoutMs: number, now: number): boolean {
+    this.#sessions = this.#sessions.filter(({ expiresAt }) => expiresAt >= now);
+    if (this.have(id, now)) return false;
+    if (timeoutMs === 0) return true;
+    if (this.#sessions.length >= 64) this.#sessions.splice(0, 2);
+    this.#sessions.push({ id, expiresAt: Math.floor(now) + timeoutMs });
+    this.#sessions.sort((one, other) => one.expiresAt - other.expiresAt);
+    return true;
+  }
+
+  remove(id: number, now: number): boolean {
+    const isThere = this.have(id, now);
+    this.#sessions = this.#sessions.filter((session) => session.id !== id);
+    return isThere;
+  }
+
+  have(id: number, now: number): boolean {
+    return this.#sessions.some((session) => session.id === id && session.expiresAt >= now);
+  }
+
+  count(now: number): number {
+    return this.#sessions.filter(({ expiresAt }) => expiresAt >= now).length;
+  }
+}
+
+test('any operations in any order have the effect of the slow way', () => {
+  const operation = fc.record({
+    what: fc.constantFrom('add', 'add', 'add', 'add', 'remove', 'have'),
+    id: fc.nat(90),
+    timeoutMs: fc.nat(3000),
+    passMs: fc.double({ min: 0, max: 30, noNaN: true }),
+  });
+  fc.assert(
+    fc.property(fc.array(operation, { minLength: 100, maxLength: 400, size: 'max' }), (operations) => {
+      const [cache, model] = [new MemoryCache(64), new Model()];
+      let now = 0;
+      for (const { what, id, timeoutMs, passMs } of operations) {
+        now += passMs;
+        if (what === 'add') {
+          assert.equal(cache.add(idOf(id), DATA, timeoutMs, now), model.add(id, timeoutMs, now));
+        } else if (what === 'remove') assert.equal(cache.remove(idOf(id), now), model.remove(id, now));
+        else assert.equal(cache.have(idOf(id), now), model.have(id, now));
+        assert.equal(cache.count(now), model.count(now));
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
