@@ -1,6 +1,12 @@
 /** The public face of the package. */
 export { defineConfig } from './config/define.js';
 export type { Config } from './config/schema.js';
+export type { SessionCache } from './distcache/cache.js';
+export { type ClientOptions as DistcacheClientOptions, DistcacheClient } from './distcache/client.js';
+export { MemoryCache } from './distcache/memory-cache.js';
+export { Plug, type PlugOptions } from './distcache/plug.js';
+export { DistcacheServer, type ServerOptions as DistcacheServerOptions } from './distcache/server.js';
+export { StoreCache } from './distcache/store-cache.js';
 export type { PluginOptions } from './plugin/options.js';
 export { lookaside, lookaside as default } from './plugin/plugin.js';
 export type { RouteCacheOptions } from './plugin/route.js';
