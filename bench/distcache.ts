@@ -1,5 +1,5 @@
 /**
- * `node build/bench/distcache.js`: what an operation of `lookaside distcache` costs, over unix sockets and TCP, with
+ * `npm run build:test && node build/bench/distcache.js`: what an operation of `lookaside distcache` costs, over unix sockets and TCP, with
  * persistent connections or not, direct and through the client proxy, one and 16 at a time, sessions in the server and in
  * memcached. Writes DISTCACHE.md.
  *
@@ -17,6 +17,8 @@ import { cpuMicroseconds, LOAD_CORE, type Pinned, pinned, SERVER_CORE } from './
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 2);
+
+const MAX_ATTEMPTS = 5;
 
 const run = promisify(execFile);
 const built = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -116,12 +118,22 @@ async function measure({ setup, mode, atATime, cores }: Case, seconds: number): 
   const processes = [server, proxy, memcached];
   const before = processes.map(cpuOf);
   const load = ['-c', core, process.execPath, LOAD, address, mode, String(atATime), String(seconds)];
-  const { stdout } = await run('taskset', load);
-  const { operations, elapsedMs } = JSON.parse(stdout);
+  const { operations, elapsedMs } = JSON.parse((await run('taskset', load)).stdout);
   const [serverCpu = 0, proxyCpu = 0, memcachedCpu = 0] = processes.map(
     (process, index) => (cpuOf(process) - (before[index] ?? 0)) / operations,
   );
   return { perSecond: (operations / elapsedMs) * 1000, server: serverCpu, proxy: proxyCpu, memcached: memcachedCpu };
+}
+
+/** On a machine that does something else besides, memcached may be too late once, and the server then says no. */
+async function measureAgain(one: Case, seconds: number): Promise<Sample> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await measure(one, seconds);
+    } catch (error) {
+      if (attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
 }
 
 function cpuOf(process: Pinned | undefined): number {
@@ -186,9 +198,9 @@ try {
       samples.set({ setup, mode, atATime: 16, cores: 'two' }, []);
     }
   }
-  for (const one of samples.keys()) await measure(one, 0.5);
+  for (const one of samples.keys()) await measureAgain(one, 0.5);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [one, list] of samples) list.push(await measure(one, SECONDS));
+    for (const [one, list] of samples) list.push(await measureAgain(one, SECONDS));
   }
 } finally {
   for (const { server, proxy, memcached } of setups) {
@@ -199,7 +211,7 @@ try {
 
 const report = `# What an operation of distcache costs
 
-Made by \`node build/bench/distcache.js\` on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} cores, ${cpus()[0]?.model.trim()}; Node ${process.version}.
+Made by \`npm run build:test && node build/bench/distcache.js\` on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} cores, ${cpus()[0]?.model.trim()}; Node ${process.version}.
 Server and proxy have one core; the load and memcached (\`-t 1\`) the other, or the same: with one operation at a time only one process runs at any
 time, and over two cores it is the machine's time to wake up the other core that is measured. ${ROUNDS} rounds of ${SECONDS} s in which the cases take turns; medians. CPU is
 user and system time as the kernel counts it, per operation. The operations are those of dc_test with its default sizes: as many of each kind, half of
