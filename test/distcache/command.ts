@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -54,7 +54,7 @@ export class Command {
 
   /** Waits until the socket at `path` is there. */
   async listening(path: string): Promise<void> {
-    await this.until(() => existsSync(path), `listens on ${path}`);
+    await this.until(() => isListenedOn(path), `listens on ${path}`);
   }
 
   /** Waits for what its errors show, or its doings. */
@@ -76,4 +76,11 @@ export class Command {
     this.child.kill(signal);
     await this.ended();
   }
+}
+
+/** Whether a process accepts connections there: the socket's file is there a moment before that. */
+function isListenedOn(path: string): boolean {
+  const acceptsConnections = ' 00010000 ';
+  const sockets = readFileSync('/proc/net/unix', 'utf8').split('\n');
+  return sockets.some((line) => line.endsWith(` ${path}`) && line.includes(acceptsConnections));
 }

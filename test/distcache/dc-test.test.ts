@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { RESULT, readRequest, resultPayload } from '../../src/distcache/payload.js';
 import type { Message, Operation } from '../../src/distcache/wire.js';
+import { lookaside } from '../support/command.js';
 import { Command, temporaryDirectory } from './command.js';
 import { ScriptedServer } from './scripted-server.js';
 import { runTool } from './tools.js';
@@ -38,6 +39,13 @@ describe('against a server that is right', () => {
     );
     assert.equal(stdout, '');
     assert.equal(status, 0);
+  });
+
+  test('it is also a command of lookaside', async () => {
+    const { exitCode, stderr } = await lookaside(['distcache', 'test', '-connect', address, '--persistent']);
+    assert.match(stderr, /^Info, all tests complete$/m);
+    assert.equal(exitCode, 0);
+    assert.match((await lookaside(['distcache', 'snoop', '-help'])).stderr, /^Usage: {2}dc_snoop /);
   });
 
   for (const args of [
