@@ -1,7 +1,7 @@
 /**
- * `npm run build:test && node build/bench/distcache.js`: what an operation of `lookaside distcache` costs, over unix sockets and TCP, with
- * persistent connections or not, direct and through the client proxy, one and 16 at a time, sessions in the server and in
- * memcached. Writes DISTCACHE.md.
+ * `npm run build:test && node build/bench/distcache.js`: what an operation of `lookaside distcache` costs, over unix sockets
+ * and TCP, with persistent connections or not, direct and through the client proxy, one and 16 at a time, sessions in the
+ * server and in memcached. Writes DISTCACHE.md.
  *
  * All the cases take turns in every round, so that a noisy neighbour hits all of them; medians are what counts.
  */
