@@ -12,6 +12,11 @@ class Sink extends Writable {
   isStuck = false;
   #release: () => void = () => {};
 
+  constructor() {
+    // the default differs between versions of Node
+    super({ highWaterMark: 16 * 1024 });
+  }
+
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     this.writes.push(chunk);
     this.times.push(performance.now());
