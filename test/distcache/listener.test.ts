@@ -19,7 +19,9 @@ function greet(socket: Socket): void {
 
 async function greetingFrom(address: Address): Promise<string> {
   let text = '';
-  for await (const chunk of connectTo(address)) text += chunk;
+  const socket = connectTo(address);
+  for await (const chunk of socket) text += chunk;
+  socket.destroy();
   return text;
 }
 

@@ -12,6 +12,7 @@ const manualExample = (memcached: string, docroot: string) => `
 listen: 127.0.0.1:0
 memcached:
   servers: ["${memcached}"]
+  timeout: 2s
 actions:
   - memcached.lookup:
       key: "%{req.scheme}://%{req.host}%{req.path}"

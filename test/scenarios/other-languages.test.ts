@@ -17,6 +17,7 @@ const config = (memcached: string, headers: boolean) => `
 listen: 127.0.0.1:0
 memcached:
   servers: ["${memcached}"]
+  timeout: 2s
 actions:
   - memcached.lookup:
       key: "%{req.scheme}://%{req.host}%{req.path}"
