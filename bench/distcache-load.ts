@@ -6,7 +6,6 @@
  * `library`, a `DistcacheClient`, which has one connection for all.
  */
 import { randomBytes } from 'node:crypto';
-import type { Socket } from 'node:net';
 import { connectTo, parseAddress } from '../src/distcache/address.js';
 import { DistcacheClient } from '../src/distcache/client.js';
 import { addPayload } from '../src/distcache/payload.js';
@@ -73,37 +72,37 @@ function fail(why: string): never {
   process.exit(1);
 }
 
-function connect(): Socket {
-  const socket = connectTo(address);
-  socket.on('error', (error) => fail(error.message));
-  return socket;
-}
-
-/** Sends the steps over `socket`, one after the other, from `at` on; `next` says after each whether to go on. */
-function work(socket: Socket, steps: readonly Step[], at: number, next: () => boolean): void {
+/**
+ * Sends the steps over a connection, one after the other, from `at` on; `next` says after each whether to go on. What is
+ * left of the connection is closed.
+ */
+function work(steps: readonly Step[], at: number, next: () => boolean): void {
   let index = at;
   let step = steps[index % steps.length] ?? fail('no steps');
   let missing = step.responseBytes;
-  socket.on('data', (chunk) => {
-    missing -= chunk.length;
+  const onBytes = (bytes: Buffer) => {
+    missing -= bytes.length;
     if (missing > 0) return;
-    if (missing < 0 || (step.code !== undefined && chunk.at(-1) !== step.code))
+    if (missing < 0 || (step.code !== undefined && bytes.at(-1) !== step.code))
       fail(`a wrong answer to ${step.operation}`);
     operations++;
-    if (!next()) return;
+    if (!next()) {
+      socket.destroy();
+      return;
+    }
     step = steps[++index % steps.length] ?? step;
     missing = step.responseBytes;
     socket.write(step.request);
-  });
+  };
+  const socket = connectTo(address, { onBytes });
+  socket.on('error', (error) => fail(error.message));
   socket.write(step.request);
 }
 
 function persistent(): Promise<void> {
   return new Promise((resolve) => {
-    const socket = connect();
-    work(socket, makeSteps(), 0, () => {
+    work(makeSteps(), 0, () => {
       if (performance.now() < end) return true;
-      socket.destroy();
       resolve();
       return false;
     });
@@ -114,9 +113,7 @@ async function temporary(): Promise<void> {
   const steps = makeSteps();
   for (let at = 0; performance.now() < end; at++) {
     await new Promise<void>((resolve) => {
-      const socket = connect();
-      work(socket, steps, at, () => {
-        socket.destroy();
+      work(steps, at, () => {
         resolve();
         return false;
       });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ActionDefinition, ChainSchema } from './action.js';
+import { cacheAction } from './cache.js';
 import { type BoundChain, chain } from './chain.js';
 import { docrootAction } from './docroot.js';
 import { headerActions } from './header.js';
@@ -17,6 +18,7 @@ import { whenAction } from './when.js';
 
 /** THE table: every action there is. Config validation, JSON Schema, reference and error messages derive from it. */
 export const ACTIONS: readonly ActionDefinition[] = [
+  cacheAction,
   lookupAction,
   storeAction,
   proxyAction,

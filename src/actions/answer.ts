@@ -1,6 +1,5 @@
-import { Fields } from '../http/fields.js';
-import { contentRange, selectRange } from '../http/range.js';
-import { evaluateConditions, notModifiedFields } from '../http/validators.js';
+import { planAnswer } from '../cache/answer.js';
+import type { Fields } from '../http/fields.js';
 import type { ExchangeRequest, ExchangeResponse } from './exchange.js';
 
 /** A stored response, complete. */
@@ -10,25 +9,10 @@ export interface Stored {
   readonly body: Buffer;
 }
 
-/**
- * What a client gets of a stored response: all of it, the part its Range asks for (206, 416), or the news that its own
- * copy is still good (304). Conditions come before ranges, and both only matter for a 200 (RFC 9110, section 13.2.2).
- * `If-Match` and `If-Unmodified-Since` never get here: they are for the origin.
- */
-export function answer(request: ExchangeRequest, { status, fields, body }: Stored): ExchangeResponse {
-  const whole = { status, fields, body, delimited: true };
-  if (status !== 200) return whole;
-  const nowMs = Date.now();
-  if (evaluateConditions(request.fields, fields, nowMs) === 'not-modified') {
-    return { status: 304, fields: notModifiedFields(fields), body: null, delimited: true };
-  }
-  if (request.method !== 'GET') return whole;
-  const range = selectRange(request.fields, fields, body.length, nowMs);
-  if (range.kind === 'whole') return whole;
-  if (range.kind === 'unsatisfiable') {
-    const only = new Fields(['Content-Range', contentRange(range, body.length)]);
-    return { status: 416, fields: only, body: null, delimited: true };
-  }
-  fields.set('Content-Range', contentRange(range, body.length));
-  return { status: 206, fields, body: body.subarray(range.start, range.end + 1), delimited: true };
+/** The response a client gets of a stored one: see {@link planAnswer}. */
+export function answer(request: ExchangeRequest, stored: Stored): ExchangeResponse {
+  const { status, fields, part } = planAnswer(request, stored, stored.body.length, Date.now());
+  if (part === null) return { status, fields, body: null, delimited: true };
+  const body = part === undefined ? stored.body : stored.body.subarray(part.start, part.end);
+  return { status, fields, body, delimited: true };
 }

@@ -1,8 +1,9 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { BufferBudget } from '../cache/buffer-budget.js';
+import type { PurgeOptions, PurgeResult, PurgeTarget } from '../cache/purger.js';
 import type { Address } from '../store/memcached/address.js';
 import type { Store } from '../store/store.js';
-import type { Exchange } from './exchange.js';
+import type { Exchange, ExchangeView } from './exchange.js';
 
 /** One action at work. A step that has nothing to wait for returns nothing, so that a hit costs no extra turn. */
 export type Step = (exchange: Exchange) => void | Promise<void>;
@@ -16,7 +17,22 @@ export interface ChainContext {
   store(server?: Address): Store;
   /** The memory that bodies on their way to the store may take together. */
   readonly bodies: BufferBudget;
+  /** What this cache calls itself in `Cache-Status`, `Via` and `Proxy-Status`. */
+  readonly cacheName: string;
+  /** What entries are signed with, then what is accepted besides; empty: they are not signed. */
+  readonly secrets: readonly string[];
+  /** Every cache of the chain puts itself in here, to be purged, and closed with the configuration. */
+  readonly caches: Set<RunningCache>;
   readonly log: FastifyBaseLogger;
+}
+
+/** A cache at work, for whoever has to do with it from outside the chain. */
+export interface RunningCache {
+  /** Purges for the whole fleet. Never rejects because of the store. */
+  purge(target: PurgeTarget, options?: PurgeOptions): Promise<PurgeResult>;
+  /** Where the response to a GET is kept. */
+  key(view: ExchangeView): { readonly key: string; readonly url: string };
+  close(): void;
 }
 
 /** Runs `steps` in order, each when the one before is done. */

@@ -1,22 +1,26 @@
 import type { ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { FastifyBaseLogger } from 'fastify';
+import type { CacheOutcome } from '../cache/outcome.js';
 import type { Reason } from '../cache/verdict.js';
 import { type CacheStatus, type ForwardReason, formatCacheStatus } from '../http/cache-status.js';
 import { Fields } from '../http/fields.js';
-import type { CacheOutcome, Exchange, ExchangeResponse } from './exchange.js';
+import type { Exchange, ExchangeResponse, Tunnel } from './exchange.js';
+import { join } from './tunnel.js';
 
 /**
- * Sends the response of a finished exchange, past Fastify, whose reply would add a Content-Type where there is none and
- * fold repeated fields. A body that breaks off breaks the connection off, so that the client can tell.
+ * Sends the response of a finished exchange. A body that breaks off breaks the connection off, so that the client can
+ * tell.
  *
  * @param cacheName how this cache calls itself in `Cache-Status`
  */
-export function deliver(exchange: Exchange, cacheName: string): void {
-  const { reply, request, log } = exchange;
-  const { status, fields, body } = finished(exchange, cacheName);
-  reply.hijack();
-  const { raw } = reply;
+export function deliver(exchange: Exchange, raw: ServerResponse, cacheName: string): void {
+  const response = finished(exchange, cacheName);
+  if (response.tunnel === undefined) send(exchange, response, raw);
+  else switchProtocols(response.tunnel, response.fields, raw);
+}
+
+function send({ request, log }: Exchange, { status, fields, body }: ExchangeResponse, raw: ServerResponse): void {
   const bodyless = request.method === 'HEAD' || status === 204 || status === 304;
   if (body instanceof Uint8Array) fields.set('Content-Length', String(body.length));
   else if (body === null && !bodyless) fields.set('Content-Length', '0');
@@ -30,6 +34,19 @@ export function deliver(exchange: Exchange, cacheName: string): void {
   } else {
     pass(body, raw, log);
   }
+}
+
+function switchProtocols(tunnel: Tunnel, fields: Fields, raw: ServerResponse): void {
+  const { socket } = raw;
+  if (socket === null || raw.destroyed) {
+    tunnel.connection.destroy();
+    return;
+  }
+  // the fields are the upstream's: nothing is added to them
+  raw.sendDate = false;
+  raw.writeHead(101, ['Connection', 'Upgrade', 'Upgrade', tunnel.protocol, ...fields.flat()]);
+  raw.end();
+  join(socket, tunnel);
 }
 
 /**
@@ -47,6 +64,7 @@ function pass(body: Readable, raw: ServerResponse, log: FastifyBaseLogger): void
     if (!body.destroyed) body.destroy();
   });
   if (raw.destroyed) body.destroy();
+  else if (body.destroyed) raw.destroy();
   else body.pipe(raw);
 }
 
@@ -71,25 +89,47 @@ export function cacheStatusOf(
   { status }: Pick<ExchangeResponse, 'status'>,
 ): CacheStatus | undefined {
   if (outcome === undefined && storage === undefined) return undefined;
-  if (outcome?.verdict === 'hit') return { hit: true, ttl: outcome.ttlSeconds };
   const reasons = [outcome?.reason, storage].filter((reason) => reason !== undefined && !SILENT_REASONS.has(reason));
+  const detail = reasons.length === 0 ? undefined : reasons.join(', ');
+  const ttl = outcome?.ttlSeconds;
+  if (outcome !== undefined && isHit(outcome)) return { hit: true, ttl, detail };
   return {
     hit: false,
     fwd: outcome === undefined ? 'bypass' : forwardReason(outcome),
-    fwdStatus: status,
+    fwdStatus: outcome?.forwardStatus ?? status,
     stored: storage === 'stored',
-    detail: reasons.length === 0 ? undefined : reasons.join(', '),
+    collapsed: outcome?.verdict === 'collapsed',
+    ttl,
+    detail,
   };
 }
 
+/** Whether the response was there: one that is stale was, unless the origin was asked first. */
+function isHit({ verdict, forwardStatus }: CacheOutcome): boolean {
+  return verdict === 'hit' || (verdict === 'stale' && forwardStatus === undefined);
+}
+
 /** Reasons that the other parameters say already. */
-const SILENT_REASONS: ReadonlySet<Reason> = new Set(['fresh', 'absent', 'stored']);
+const SILENT_REASONS: ReadonlySet<Reason> = new Set(['fresh', 'absent', 'expired', 'stored']);
 
 /** Why the request was not answered from the store, in the tokens of RFC 9211, section 2.2. */
 function forwardReason({ verdict, reason }: CacheOutcome): ForwardReason {
   if (reason === 'method') return 'method';
   if (verdict === 'bypass') return 'bypass';
-  if (reason === 'absent') return 'uri-miss';
-  if (reason === 'vary') return 'vary-miss';
-  return reason === 'expired' ? 'stale' : 'miss';
+  return FORWARD_REASONS.get(reason) ?? 'miss';
 }
+
+const FORWARD_REASONS: ReadonlyMap<Reason, ForwardReason> = new Map([
+  ['absent', 'uri-miss'],
+  ['vary', 'vary-miss'],
+  ['expired', 'stale'],
+  ['soft-purged', 'stale'],
+  ['no-cache', 'stale'],
+  ['stale-while-revalidate', 'stale'],
+  ['origin-failing', 'stale'],
+  ['request-max-age', 'request'],
+  ['request-max-stale', 'request'],
+  ['request-min-fresh', 'request'],
+  ['request-no-cache', 'request'],
+  ['request-no-store', 'request'],
+]);

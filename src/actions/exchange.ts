@@ -1,8 +1,11 @@
-import type { Readable } from 'node:stream';
-import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
-import type { Reason, Verdict } from '../cache/verdict.js';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex, Readable } from 'node:stream';
+import type { FastifyBaseLogger } from 'fastify';
+import type { CacheOutcome } from '../cache/outcome.js';
+import type { Reason } from '../cache/verdict.js';
 import { Fields } from '../http/fields.js';
 import { parseTarget } from '../http/path.js';
+import type { ProxyError } from '../http/proxy-status.js';
 
 /**
  * One request and the response being made for it: what the actions of a chain work on.
@@ -12,7 +15,7 @@ import { parseTarget } from '../http/path.js';
  */
 export class Exchange {
   readonly request: ExchangeRequest;
-  readonly reply: FastifyReply;
+  readonly client: ExchangeClient;
   readonly log: FastifyBaseLogger;
 
   /**
@@ -39,10 +42,10 @@ export class Exchange {
   /** Edits asked for before there was a response: they wait here until it is sent, and so never reach a stored entry. */
   readonly #deliveryEdits: ResponseEdit[] = [];
 
-  constructor(request: FastifyRequest, reply: FastifyReply) {
-    this.request = exchangeRequest(request);
-    this.reply = reply;
-    this.log = request.log;
+  constructor(request: ExchangeRequest, client: ExchangeClient, log: FastifyBaseLogger) {
+    this.request = request;
+    this.client = client;
+    this.log = log;
   }
 
   /** Hands in the response of a content action. Later actions see it; the chain's end sends it. */
@@ -91,6 +94,28 @@ export interface ExchangeRequest {
   readonly hasBody: boolean;
 }
 
+/** What actions may do with whoever waits for the response. An exchange need not have a connection for it. */
+export interface ExchangeClient {
+  /** The HTTP version that the request came in, such as `1.1`. */
+  readonly httpVersion: string;
+  /** The protocols that the client offers to go on with on its connection (`Upgrade`), when it can be handed over. */
+  readonly upgrade: string | undefined;
+  /** Whether the client left before the response was complete. */
+  readonly isGone: boolean;
+  /** Calls `listener` once the client is gone: at once, when it is already. */
+  onGone(listener: () => void): void;
+  /** The body of the request, for the one action that passes it on; `undefined` when it has none. */
+  takeBody(): RequestBody | undefined;
+  /** Passes an interim response on (RFC 9110, section 15.2), if the client understands those. */
+  interim(status: number, fields: Fields): void;
+}
+
+export interface RequestBody {
+  readonly stream: Readable;
+  /** `undefined`: it ends where it ends (Transfer-Encoding: chunked). */
+  readonly bytes: number | undefined;
+}
+
 export interface Endpoint {
   /** Numeric address, or empty on a unix socket. */
   readonly address: string;
@@ -104,6 +129,19 @@ export interface ExchangeResponse {
   body: Body;
   /** Whether the end of the body can be told from a break: false when only the end of the connection marks it. */
   readonly delimited: boolean;
+  /** Why the response is not the upstream's own, but one that we made because there was none. */
+  readonly failure?: ProxyError | undefined;
+  /** With status 101: what the client's connection is to be joined with. Who takes the response destroys it. */
+  readonly tunnel?: Tunnel | undefined;
+}
+
+/** A connection to the upstream that HTTP has left. */
+export interface Tunnel {
+  readonly connection: Duplex;
+  /** What it speaks now, in the words of the upstream's Upgrade field. */
+  readonly protocol: string;
+  /** How long it may stay silent in both directions. */
+  readonly idleTimeoutMs: number;
 }
 
 /** All of the body, the stream that will deliver it, or none at all. */
@@ -119,22 +157,12 @@ export interface Physical {
   pathinfo?: string;
 }
 
-/** What a lookup decided about an exchange. */
-export interface CacheOutcome {
-  readonly verdict: Verdict;
-  /** Why it is a hit, a miss or a bypass. */
-  readonly reason: Reason;
-  /** Seconds the entry may still be used; on a hit only, and only when known. */
-  readonly ttlSeconds?: number | undefined;
-}
-
-function exchangeRequest(request: FastifyRequest): ExchangeRequest {
-  const { raw } = request;
+/** The request that node:http received. */
+export function receivedRequest(raw: IncomingMessage, scheme: 'http' | 'https'): ExchangeRequest {
   const fields = new Fields(raw.rawHeaders);
-  const scheme = request.protocol === 'https' ? 'https' : 'http';
   const { host, authority } = parseAuthority(fields.get('host') ?? fields.get(':authority') ?? '', scheme);
   return {
-    method: request.method,
+    method: raw.method ?? 'GET',
     scheme,
     host,
     authority,

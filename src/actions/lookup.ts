@@ -42,7 +42,7 @@ export function lookup(options: LookupOptions, context: ChainContext, hit?: Step
   const store = context.store(options.server);
   return (exchange) => {
     if (exchange.response !== undefined) return;
-    const bypass = lookupBypass(exchange.request, options);
+    const bypass = lookupBypass(exchange, options);
     if (bypass !== undefined) {
       exchange.outcome = { verdict: 'bypass', reason: bypass };
       return miss?.(exchange);
@@ -60,9 +60,10 @@ export function lookup(options: LookupOptions, context: ChainContext, hit?: Step
 }
 
 /** Why the store is not asked for this request, or `undefined` when it is. */
-function lookupBypass(request: ExchangeRequest, { key }: LookupOptions): Reason | undefined {
+function lookupBypass({ request, client }: Exchange, { key }: LookupOptions): Reason | undefined {
   if (request.method !== 'GET' && request.method !== 'HEAD') return 'method';
   if (request.hasBody) return 'request-body';
+  if (client.upgrade !== undefined) return 'upgrade';
   if (key.usesDecodedPath && request.ambiguousPath) return 'ambiguous-path';
   if (request.fields.has('if-match') || request.fields.has('if-unmodified-since')) return 'precondition';
   return undefined;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { isHttp } from './tunnel.js';
 import { durationMs } from './units.js';
 
 const upstreamUrl = z
@@ -12,6 +13,13 @@ const upstreamUrl = z
     return z.NEVER;
   })
   .describe('Where requests go: scheme, host and port, and optionally a path that is put before theirs.');
+
+/** Other HTTP on a connection that was let through is out of everybody's sight: what is asked there, no guard judges. */
+const protocol = z
+  .string()
+  .regex(/^[\w!#$%&'*+.^`|~-]+(?:\/[\w!#$%&'*+.^`|~-]+)?$/, { error: 'is not a protocol' })
+  .transform((name) => name.toLowerCase())
+  .refine((name) => !isHttp(name), { error: 'is HTTP again, which is not let through unseen' });
 
 /** Options of the `proxy` action. */
 export const proxyOptions = z.strictObject({
@@ -38,6 +46,16 @@ export const proxyOptions = z.strictObject({
   bodyTimeout: durationMs({ min: '1ms', max: '1d' })
     .prefault('60s')
     .describe('How long the upstream may stay silent within a body.'),
+  upgrade: z
+    .union([z.boolean(), z.array(protocol)])
+    .default(true)
+    .transform((passed) => (typeof passed === 'boolean' ? (passed ? ['websocket'] : []) : passed))
+    .describe(
+      'The protocols (Upgrade) that a client and the upstream may go on with on their connection; true: websocket.',
+    ),
+  tunnelTimeout: durationMs({ min: '100ms', max: '7d' })
+    .prefault('1h')
+    .describe('How long such a connection may stay silent in both directions.'),
   maxWaiting: z
     .int()
     .min(1)
@@ -55,8 +73,6 @@ export const proxyOptions = z.strictObject({
     .describe('File with the certificates (PEM) to trust for this upstream, in place of the well-known ones.'),
   insecure: z.boolean().default(false).describe('Do not verify the certificate of an https upstream.'),
 });
-
-export type ProxyOptions = z.output<typeof proxyOptions>;
 
 function parseUpstream(text: string): URL | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;

@@ -1,14 +1,12 @@
-import { PassThrough } from 'node:stream';
-import type { FastifyReplyFromOptions } from '@fastify/reply-from';
-import { Dispatcher } from 'undici';
 import { z } from 'zod';
 import { Fields } from '../http/fields.js';
 import { defineAction } from './action.js';
-import type { Exchange, ExchangeResponse } from './exchange.js';
+import type { Exchange, ExchangeResponse, RequestBody } from './exchange.js';
 import { plainResponse } from './plain-response.js';
-import { type ProxyOptions, proxyOptions } from './proxy-options.js';
+import { proxyOptions } from './proxy-options.js';
+import { protocolsIn } from './tunnel.js';
 import { Upstream } from './upstream.js';
-import { type UpstreamBody, UpstreamCall } from './upstream-call.js';
+import type { UpstreamOutcome } from './upstream-call.js';
 import { UpstreamError } from './upstream-error.js';
 import { type ForwardedPolicy, upstreamFields } from './upstream-fields.js';
 
@@ -23,7 +21,10 @@ export const proxyAction = defineAction({
         .pipe(proxyOptions),
       proxyOptions,
     ]),
-  compile: ({ upstream: url, connectTimeout, headersTimeout, bodyTimeout, host, forwarded, ...limits }) => {
+  compile: (
+    { upstream: url, connectTimeout, headersTimeout, bodyTimeout, host, forwarded, upgrade, tunnelTimeout, ...limits },
+    { cacheName },
+  ) => {
     const upstream = new Upstream({
       ...limits,
       url,
@@ -31,71 +32,50 @@ export const proxyAction = defineAction({
       headersTimeoutMs: headersTimeout,
       bodyTimeoutMs: bodyTimeout,
     });
-    return (exchange) => (exchange.response === undefined ? forward(exchange, upstream, host, forwarded) : undefined);
+    const forwarding = { upstream, host, forwarded, upgrade, tunnelTimeoutMs: tunnelTimeout, proxyName: cacheName };
+    return (exchange) => (exchange.response === undefined ? forward(exchange, forwarding) : undefined);
   },
 });
 
-/** Under this key the call lies in what reply-from takes for header fields; it copies symbols along with the rest. */
-const CALL = Symbol('upstream call');
-
-/** Makes the call it finds among the header fields, whatever else reply-from made of the request. */
-class CallDispatcher extends Dispatcher {
-  override dispatch({ headers }: Dispatcher.DispatchOptions, reader: Dispatcher.DispatchHandler): boolean {
-    const call = typeof headers === 'object' && headers !== null && CALL in headers ? headers[CALL] : undefined;
-    if (!(call instanceof UpstreamCall)) throw new TypeError('not a request of the proxy action');
-    call.send(reader);
-    return true;
-  }
+interface Forwarding {
+  readonly upstream: Upstream;
+  /** `client`, `upstream`, or a host. */
+  readonly host: string;
+  readonly forwarded: ForwardedPolicy;
+  /** Protocols that connections may be handed over to, in lower case. */
+  readonly upgrade: readonly string[];
+  readonly tunnelTimeoutMs: number;
+  /** What the proxy calls itself. */
+  readonly proxyName: string;
 }
 
-/** How `@fastify/reply-from` is to be registered where `proxy` actions run. */
-export const REPLY_FROM_OPTIONS = {
-  undici: new CallDispatcher(),
-  disableRequestLogging: true,
-} as const satisfies FastifyReplyFromOptions;
-
-/**
- * Leaves the upstream's response in the exchange, or the one that says why there is none.
- *
- * Nothing the client sent goes through `reply.from`, which would parse, decode and normalise it: its source is the
- * configured origin, and the target travels beside, in the call.
- */
-function forward(
-  exchange: Exchange,
-  upstream: Upstream,
-  host: ProxyOptions['host'],
-  forwarded: ForwardedPolicy,
-): Promise<void> {
-  const { request, reply } = exchange;
-  const { raw } = reply.request;
-  const fields = upstreamFields(request, raw.httpVersion, forwarded);
+/** Leaves the upstream's response in the exchange, or the one that says why there is none. */
+function forward(exchange: Exchange, forwarding: Forwarding): Promise<void> {
+  const { request, client } = exchange;
+  const { upstream, host, forwarded, tunnelTimeoutMs, proxyName } = forwarding;
+  const fields = upstreamFields(request, `${client.httpVersion} ${proxyName}`, forwarded);
   fields.set('Host', hostField(host, request.fields, upstream));
-  const body = requestBody(exchange);
-  const call = new UpstreamCall({ method: request.method, target: request.target, fields, body }, upstream);
-  return new Promise((resolve) => {
-    const finish = (response: ExchangeResponse) => {
-      exchange.respond(response);
-      resolve();
-    };
-    const clientGone = () => {
-      call.abandon();
-      if (call.head === undefined)
-        finish({ status: CLIENT_CLOSED_REQUEST, fields: new Fields(), body: null, delimited: true });
-    };
-    if (reply.raw.destroyed) return clientGone();
-    reply.raw.once('close', clientGone);
-    reply.from(upstream.origin, {
-      rewriteRequestHeaders: () => ({ [CALL]: call }),
-      onResponse: (_request, _reply, { stream }) => {
-        if (call.head === undefined) throw new TypeError('a response without a head');
-        const { status, fields, bodyless, delimited } = call.head;
-        finish({ status, fields, body: bodyless ? null : stream, delimited });
-      },
-      onError: (_reply, { error }) => finish(failed(error.cause instanceof UpstreamError ? error.cause : undefined)),
-      // reply-from would repeat a GET ten times that is answered with 503
-      retryDelay: () => null,
-    });
+  const call = upstream.send({
+    method: request.method,
+    target: request.target,
+    fields,
+    body: requestBody(exchange),
+    upgrade: protocolsIn(client.upgrade ?? '').filter((protocol) => forwarding.upgrade.includes(protocol)),
+    tunnelTimeoutMs,
+    onInterim: (status, interimFields) => client.interim(status, interimFields),
   });
+  client.onGone(() => call.abandon());
+  return call.outcome.then((outcome) => {
+    if (outcome instanceof UpstreamError) exchange.log.warn({ err: outcome }, 'no response from upstream');
+    exchange.respond(responseOf(outcome, proxyName));
+  });
+}
+
+function responseOf(outcome: UpstreamOutcome, proxyName: string): ExchangeResponse {
+  if (outcome === 'abandoned') {
+    return { status: CLIENT_CLOSED_REQUEST, fields: new Fields(), body: null, delimited: true };
+  }
+  return outcome instanceof UpstreamError ? failed(outcome, proxyName) : { ...outcome };
 }
 
 /** nginx's status for a client that did not wait. Nobody receives it; it is for the log. */
@@ -108,22 +88,16 @@ function hostField(host: string, received: Fields, upstream: Upstream): string {
 }
 
 /** A body on GET or HEAD means nothing (RFC 9110, section 9.3.1), but could change the response behind a key's back. */
-function requestBody({ request, reply }: Exchange): UpstreamBody | undefined {
-  if (!request.hasBody || request.method === 'GET' || request.method === 'HEAD') return undefined;
-  const { raw } = reply.request;
-  // undici destroys the body when the response comes before its end; the client's connection has to survive that
-  const stream = raw.pipe(new PassThrough());
-  stream.on('error', () => {});
-  const length = raw.headers['content-length'];
-  return { stream, bytes: length === undefined ? undefined : Number(length) };
+function requestBody({ request, client }: Exchange): RequestBody | undefined {
+  return request.method === 'GET' || request.method === 'HEAD' ? undefined : client.takeBody();
 }
 
 /** How soon a client that was turned away may try again. */
 const RETRY_AFTER_SECONDS = 1;
 
-function failed(error: UpstreamError | undefined): ExchangeResponse {
-  const status = error?.status ?? 502;
+function failed({ failure, status }: UpstreamError, proxyName: string): ExchangeResponse {
   const retryAfter = status === 503 ? ['Retry-After', String(RETRY_AFTER_SECONDS)] : [];
-  const proxyStatus = `lookaside; error=${error?.failure ?? 'proxy_internal_error'}`;
-  return plainResponse(status, ['Cache-Control', 'no-store', 'Proxy-Status', proxyStatus, ...retryAfter]);
+  const proxyStatus = `${proxyName}; error=${failure}`;
+  const fields = ['Cache-Control', 'no-store', 'Proxy-Status', proxyStatus, ...retryAfter];
+  return { ...plainResponse(status, fields), failure };
 }

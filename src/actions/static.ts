@@ -1,4 +1,5 @@
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import { send } from '@fastify/send';
 import { Fields } from '../http/fields.js';
 import { defineAction, noOptions } from './action.js';
@@ -70,11 +71,19 @@ const SELECTING_FIELDS = [
   'cache-control',
 ] as const;
 
-/** The request with the fields it has now: `req_header.remove` may have taken its Range. */
-function asLeftByChain({ request, reply }: Exchange): IncomingMessage {
-  const present = SELECTING_FIELDS.flatMap((name) => {
+/** `IncomingMessage` wants a socket. Nothing is read from this one. */
+const NO_SOCKET = new Socket();
+
+/**
+ * The request as the chain left it (`req_header.remove` may have taken its Range), in what `@fastify/send` reads of one:
+ * the method and the fields above.
+ */
+function asLeftByChain({ request }: Exchange): IncomingMessage {
+  const message = new IncomingMessage(NO_SOCKET);
+  message.method = request.method;
+  for (const name of SELECTING_FIELDS) {
     const value = request.fields.get(name);
-    return value === undefined ? [] : [[name, value]];
-  });
-  return Object.create(reply.request.raw, { headers: { value: Object.fromEntries(present) } });
+    if (value !== undefined) message.headers[name] = value;
+  }
+  return message;
 }

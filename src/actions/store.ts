@@ -94,6 +94,7 @@ function planStorage(exchange: Exchange, options: StoreOptions, maxItemBytes: nu
   if (outcome?.verdict === 'hit') return { reason: 'from-store' };
   if (request.method !== 'GET') return { reason: 'method' };
   if (request.hasBody) return { reason: 'request-body' };
+  if (exchange.client.upgrade !== undefined) return { reason: 'upgrade' };
   if (response.status !== 200) return { reason: 'status' };
   if (options.key.usesDecodedPath && request.ambiguousPath) return { reason: 'ambiguous-path' };
   if (!response.delimited) return { reason: 'unknown-length' };

@@ -1,6 +1,6 @@
-import type { Readable } from 'node:stream';
-import type { Dispatcher } from 'undici';
-import { Fields, withoutConnectionFields } from '../http/fields.js';
+import type { Fields } from '../http/fields.js';
+import type { Body, RequestBody, Tunnel } from './exchange.js';
+import type { UpstreamError } from './upstream-error.js';
 
 /** What is asked of an upstream. */
 export interface UpstreamRequest {
@@ -10,33 +10,29 @@ export interface UpstreamRequest {
   /** With Host, without anything that frames the body or concerns the connection. */
   readonly fields: Fields;
   /** `undefined`: there is none. */
-  readonly body: UpstreamBody | undefined;
+  readonly body: RequestBody | undefined;
+  /** The protocols to offer for the connection, in lower case. */
+  readonly upgrade: readonly string[];
+  /** How long a connection that was upgraded may stay silent. */
+  readonly tunnelTimeoutMs: number;
+  /** Gets the interim responses: status (102 to 199) and fields, without those of the connection. */
+  onInterim(status: number, fields: Fields): void;
 }
 
-export interface UpstreamBody {
-  readonly stream: Readable;
-  /** `undefined` sends it chunked. */
-  readonly bytes: number | undefined;
-}
-
-/** The head of an upstream's response. */
-export interface UpstreamHead {
+/** The response of an upstream, its body so far as it is known. */
+export interface UpstreamResponse {
   readonly status: number;
   /** As they came, in byte strings, without those of the connection. */
   readonly fields: Fields;
-  /**
-   * Whether the response has no body, whatever its fields say: to HEAD, 204 and 304. Its stream is not to be read: undici
-   * takes the Content-Length of a 304 for a body that never came, and lets it end with an error.
-   */
-  readonly bodyless: boolean;
+  readonly body: Body;
   /** See `ExchangeResponse.delimited`. */
   readonly delimited: boolean;
+  /** With status 101, and only then. */
+  readonly tunnel?: Tunnel | undefined;
 }
 
-/** What makes a call: its upstream. */
-export interface CallSender {
-  send(call: UpstreamCall, reader: Dispatcher.DispatchHandler): void;
-}
+/** What a call comes to; `abandoned`: nobody wanted to know. */
+export type UpstreamOutcome = UpstreamResponse | UpstreamError | 'abandoned';
 
 /**
  * One request to an upstream from the moment it is asked for until its response has been read, over as many attempts as
@@ -44,96 +40,38 @@ export interface CallSender {
  */
 export class UpstreamCall {
   readonly request: UpstreamRequest;
-  readonly #sender: CallSender;
-  /** There once the response's head is. */
-  head: UpstreamHead | undefined;
-  /** Nobody waits for the response any more. */
-  abandoned = false;
+  /** Resolves when there is a response head, or never will be. */
+  readonly outcome: Promise<UpstreamOutcome>;
+  #resolve: (outcome: UpstreamOutcome) => void = () => {};
+  #abandoned = false;
   #abort: (() => void) | undefined;
 
-  constructor(request: UpstreamRequest, sender: CallSender) {
+  constructor(request: UpstreamRequest) {
     this.request = request;
-    this.#sender = sender;
+    this.outcome = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
   }
 
-  /** Makes the call; `reader` gets the response or the error. Of an abandoned call it hears no more. */
-  send(reader: Dispatcher.DispatchHandler): void {
-    this.#sender.send(this, reader);
+  /** Says what the call came to. Only the first time counts. */
+  settle(outcome: UpstreamOutcome): void {
+    this.#resolve(outcome);
   }
 
-  /** Ends the call; its connection is closed unless the response had been read. */
+  /** Ends the call, and breaks its body off; its connection is closed unless the response had been read. */
   abandon(): void {
-    this.abandoned = true;
+    this.#abandoned = true;
+    this.settle('abandoned');
     this.#abort?.();
+  }
+
+  get isAbandoned(): boolean {
+    return this.#abandoned;
   }
 
   /** How the attempt under way can be ended. */
   set abort(abort: () => void) {
     this.#abort = abort;
-    if (this.abandoned) abort();
+    if (this.#abandoned) abort();
   }
-}
-
-/** What the attempts of a call report, besides what the response's reader learns. */
-export interface AttemptObserver {
-  /** The call has its head, or will never have one. */
-  settled(): void;
-  /** The attempt failed before its head was there; the observer answers the reader. */
-  failed(error: Error, responseStarted: boolean): void;
-}
-
-/** One attempt of a call, between undici and the reader of the response. Keeps the head in the bytes that came. */
-export class UpstreamAttempt implements Dispatcher.DispatchHandler {
-  readonly #call: UpstreamCall;
-  readonly #reader: Dispatcher.DispatchHandler;
-  readonly #observer: AttemptObserver;
-  #started = false;
-
-  constructor(call: UpstreamCall, reader: Dispatcher.DispatchHandler, observer: AttemptObserver) {
-    this.#call = call;
-    this.#reader = reader;
-    this.#observer = observer;
-  }
-
-  onConnect(abort: (error?: Error) => void): void {
-    this.#reader.onConnect?.(abort);
-    this.#call.abort = abort;
-  }
-
-  onResponseStarted(): void {
-    this.#started = true;
-  }
-
-  onHeaders(status: number, rawFields: Buffer[], resume: () => void, statusText: string): boolean {
-    if (status < 200) return true;
-    this.#call.head = upstreamHead(this.#call.request.method, status, rawFields);
-    this.#observer.settled();
-    // the reader is told nothing of the fields: they are in the head
-    return this.#reader.onHeaders?.(status, [], resume, statusText) ?? true;
-  }
-
-  onData(chunk: Buffer): boolean {
-    return this.#reader.onData?.(chunk) ?? true;
-  }
-
-  onComplete(): void {
-    this.#reader.onComplete?.([]);
-  }
-
-  onError(error: Error): void {
-    if (this.#call.head === undefined) this.#observer.failed(error, this.#started);
-    else this.#reader.onError?.(error);
-  }
-}
-
-function upstreamHead(method: string, status: number, rawFields: readonly Buffer[]): UpstreamHead {
-  const received = new Fields(rawFields.map((bytes) => bytes.toString('latin1')));
-  const bodyless = method === 'HEAD' || status === 204 || status === 304;
-  const chunked = /(?:^|,)[\t ]*chunked[\t ]*$/i.test(received.get('transfer-encoding') ?? '');
-  return {
-    status,
-    fields: withoutConnectionFields(received),
-    bodyless,
-    delimited: bodyless || chunked || received.has('content-length'),
-  };
 }

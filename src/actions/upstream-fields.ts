@@ -11,20 +11,18 @@ export type ForwardedPolicy = 'overwrite' | 'keep';
  * would decide what others get from the cache. What the client's Connection field names goes first, so that it can not
  * name what is added here (RFC 9110, section 7.6.1).
  *
- * @param httpVersion the version the request came in, for `Via`
+ * @param via what `Via` says of this proxy: the version the request came in, and our name
  */
-export function upstreamFields(request: ExchangeRequest, httpVersion: string, forwarded: ForwardedPolicy): Fields {
+export function upstreamFields(request: ExchangeRequest, via: string, forwarded: ForwardedPolicy): Fields {
   const sent = new Fields();
   for (const [name, value] of withoutConnectionFields(request.fields)) {
     if (isPassedOn(name.toLowerCase(), forwarded)) sent.append(name, value);
   }
   if (forwarded === 'overwrite') addForwarded(sent, request);
   // RFC 9110, section 7.6.3: a proxy must say that it forwarded the request.
-  sent.append('Via', `${httpVersion} ${VIA_NAME}`);
+  sent.append('Via', via);
   return sent;
 }
-
-const VIA_NAME = 'lookaside';
 
 function addForwarded(sent: Fields, { remote, scheme, fields }: ExchangeRequest): void {
   if (remote.address !== '') {

@@ -1,5 +1,6 @@
 import { buildConnector, type Dispatcher, Pool } from 'undici';
-import { UpstreamAttempt, type UpstreamCall } from './upstream-call.js';
+import { UpstreamAttempt } from './upstream-attempt.js';
+import { UpstreamCall, type UpstreamRequest } from './upstream-call.js';
 import { UpstreamError, upstreamFailure } from './upstream-error.js';
 
 export interface UpstreamOptions {
@@ -65,49 +66,47 @@ export class Upstream {
     this.#fresh = new Pool(url.origin, { ...shared, pipelining: 0 });
   }
 
-  /** Sends the call; `reader` gets the response, or an {@link UpstreamError}. Of an abandoned call it hears no more. */
-  send(call: UpstreamCall, reader: Dispatcher.DispatchHandler): void {
-    const path = pathOf(call.request.target);
+  /** Makes a call, which answers by what it is settled with. */
+  send(request: UpstreamRequest): UpstreamCall {
+    const call = new UpstreamCall(request);
+    const path = pathOf(request.target);
     const waitingForPath = this.#waitingByPath.get(path) ?? 0;
     if (this.#waiting >= this.#options.maxWaiting || waitingForPath >= this.#options.maxWaitingPerPath) {
-      reader.onError?.(new UpstreamError('connection_limit_reached', this.#subject(call)));
-      return;
+      call.settle(new UpstreamError('connection_limit_reached', this.#subject(call)));
+      return call;
     }
     this.#waiting++;
     this.#waitingByPath.set(path, waitingForPath + 1);
-    this.#attempt(
-      call,
-      reader,
-      this.#pool,
-      once(() => this.#stoppedWaiting(path)),
-    );
+    this.#attempt(call, this.#pool, path);
+    return call;
   }
 
-  #attempt(call: UpstreamCall, reader: Dispatcher.DispatchHandler, pool: Pool, settled: () => void): void {
-    const attempt = new UpstreamAttempt(call, reader, {
-      settled,
+  #attempt(call: UpstreamCall, pool: Pool, path: string): void {
+    const attempt = new UpstreamAttempt(call, {
+      answered: () => this.#stoppedWaiting(path),
       failed: (error, responseStarted) => {
         const failure = upstreamFailure(error);
         const isFirst = pool === this.#pool;
         if (isFirst && failure === 'connection_terminated' && !responseStarted && isRepeatable(call)) {
-          this.#attempt(call, reader, this.#fresh, settled);
+          this.#attempt(call, this.#fresh, path);
           return;
         }
-        settled();
-        if (!call.abandoned) reader.onError?.(new UpstreamError(failure, this.#subject(call), error));
+        this.#stoppedWaiting(path);
+        call.settle(new UpstreamError(failure, this.#subject(call), error));
       },
     });
     pool.dispatch(this.#dispatchOptions(call), attempt);
   }
 
   #dispatchOptions({ request }: UpstreamCall): Dispatcher.DispatchOptions & { servername: string } {
-    const { method, target, fields, body } = request;
+    const { method, target, fields, body, upgrade } = request;
     const framing = body?.bytes === undefined ? [] : ['content-length', String(body.bytes)];
     return {
       method,
       path: this.#basePath + target,
       headers: [...fields.flat(), ...framing],
       body: body?.stream ?? null,
+      upgrade: upgrade.length === 0 ? null : upgrade.join(', '),
       // undici would take it from the client's Host
       servername: this.#hostname,
     };
@@ -135,20 +134,11 @@ function connector({ connectTimeoutMs, tlsCa, insecure }: UpstreamOptions): buil
   return ({ servername: _, ...options }, callback) => connect(options, callback);
 }
 
-function isRepeatable({ request, abandoned }: UpstreamCall): boolean {
-  return SAFE_METHODS.has(request.method) && request.body === undefined && !abandoned;
+function isRepeatable({ request, isAbandoned }: UpstreamCall): boolean {
+  return SAFE_METHODS.has(request.method) && request.body === undefined && !isAbandoned;
 }
 
 function pathOf(target: string): string {
   const query = target.indexOf('?');
   return query < 0 ? target : target.slice(0, query);
-}
-
-function once(act: () => void): () => void {
-  let done = false;
-  return () => {
-    if (done) return;
-    done = true;
-    act();
-  };
 }

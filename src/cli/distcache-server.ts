@@ -5,7 +5,13 @@ import { memcachedSchema } from '../config/memcached.js';
 import type { MemcachedSettings } from '../config/schema.js';
 import type { SessionCache } from '../distcache/cache.js';
 import type { Log } from '../distcache/limited-log.js';
-import { DEFAULT_SESSIONS, MAX_SESSIONS, MemoryCache, MIN_SESSIONS } from '../distcache/memory-cache.js';
+import {
+  DEFAULT_MAX_BYTES,
+  DEFAULT_SESSIONS,
+  MAX_SESSIONS,
+  MemoryCache,
+  MIN_SESSIONS,
+} from '../distcache/memory-cache.js';
 import { metricsText, SERVER_METRICS } from '../distcache/metrics.js';
 import { MAX_TIMEOUT_MS } from '../distcache/payload.js';
 import { ProgressReport } from '../distcache/progress.js';
@@ -28,10 +34,16 @@ import { complain } from './output.js';
 
 const MAX_PROGRESS = 1_000_000;
 
+const MIB = 1024 * 1024;
+
+/** Of what can be given as memory. */
+const MAX_MEMORY_MIB = 65_536;
+
 const schema = z.strictObject({
   ...serviceSchema,
   listen: z.string().optional(),
   sessions: integer(1, MAX_SESSIONS).default(DEFAULT_SESSIONS),
+  memory: integer(1, MAX_MEMORY_MIB).default(DEFAULT_MAX_BYTES / MIB),
   progress: integer(0, MAX_PROGRESS).default(0),
   memcached: readBy(memcachedNamed).optional(),
   'min-timeout': integer(0, MAX_TIMEOUT_MS).default(0),
@@ -47,6 +59,7 @@ const TOOL: CTool<typeof schema> = {
   flags: [
     { name: 'listen', value: 'addr', help: 'serve there: UNIX:path, IP:port, IP:host:port or IP:[IPv6]:port' },
     { name: 'sessions', value: 'num', help: `keep so many sessions in this process (default: ${DEFAULT_SESSIONS})` },
+    { name: 'memory', value: 'MiB', help: `let them take no more than this (default: ${DEFAULT_MAX_BYTES / MIB})` },
     { name: 'progress', value: 'num', help: 'report each time so many operations were done (default: 0 = never)' },
     { name: 'memcached', value: 'addrs', help: 'keep the sessions there instead: servers, separated by commas' },
     { name: 'min-timeout', value: 'ms', help: "raise smaller timeouts to this, for Apache's mod_socache_dc" },
@@ -99,14 +112,14 @@ function openServer(options: Options, say: Log): Service {
   };
 }
 
-function openCache({ sessions, memcached, 'seal-secret-file': secrets }: Options): SessionCache {
+function openCache({ sessions, memory, memcached, 'seal-secret-file': secrets }: Options): SessionCache {
   if (memcached !== undefined) {
     const seal = secrets === undefined ? undefined : new Seal(secretsOf(secrets));
     return new StoreCache(openStore({ memcached }), { ...(seal && { seal }) });
   }
   if (secrets !== undefined) throw new Error('--seal-secret-file is for --memcached');
   if (sessions < MIN_SESSIONS) throw new Error('malloc/initialisation failure');
-  return new MemoryCache(sessions);
+  return new MemoryCache(sessions, memory * MIB);
 }
 
 function tlsOf({ tls, 'tls-cert': cert, 'tls-key': key, 'tls-ca': ca }: Options): TlsOptions | undefined {

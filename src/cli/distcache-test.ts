@@ -34,6 +34,7 @@ const schema = z.strictObject({
   concurrency: integer(1, MAX_SESSIONS).default(1),
   seed: integer(0, UINT32_MAX).optional(),
   expiry: z.literal(true).optional(),
+  lossy: z.literal(true).optional(),
 });
 
 type Options = z.output<typeof schema>;
@@ -59,6 +60,7 @@ const TOOL: CTool<typeof schema> = {
     },
     { name: 'seed', value: 'num', help: 'what makes all the choices, to repeat a test (default: another each time)' },
     { name: 'expiry', help: 'fail also when a session is still there after its time' },
+    { name: 'lossy', help: 'go on without an answer, and when sessions get lost; fail when an answer is wrong' },
   ],
 };
 
@@ -112,10 +114,14 @@ async function run(
 ): Promise<TestReport> {
   complain(`Info, ${plan.sessions} sessions generated, will run ${plan.operations} random tests`);
   const bar = process.stderr.isTTY && progress === undefined ? new ProgressBar(plan.operations) : undefined;
-  const report = await new Tester(plan).run(clients, (succeeded) => {
+  const tester = new Tester(plan);
+  const stop = () => tester.stop();
+  process.once('SIGINT', stop);
+  const report = await tester.run(clients, (succeeded) => {
     bar?.advance(succeeded);
     if (progress && succeeded % progress === 0) complain(`Info, total operations = ${String(succeeded).padStart(7)}`);
   });
+  process.off('SIGINT', stop);
   bar?.clear();
   for (const line of linesOf(report, plan)) complain(line);
   return report;
@@ -133,11 +139,13 @@ function planOf(options: Options): TestPlan {
     concurrency,
     seed: options.seed ?? Math.floor(Math.random() * (UINT32_MAX + 1)),
     strictExpiry: options.expiry === true,
+    lossy: options.lossy === true,
   };
 }
 
 /** The C program's lines, and what only this one says behind them. */
-function linesOf({ failure, cause, succeeded, elapsedMs, latencies }: TestReport, { seed }: TestPlan): string[] {
+function linesOf(report: TestReport, { operations, seed, lossy }: TestPlan): string[] {
+  const { failure, cause, succeeded, elapsedMs, latencies } = report;
   if (failure !== undefined) {
     return [
       `Error, ${TEST_FAILURES[failure]}`,
@@ -150,7 +158,10 @@ function linesOf({ failure, cause, succeeded, elapsedMs, latencies }: TestReport
     percentile(latencies, part).toFixed(3),
   );
   return [
-    'Info, all tests complete',
+    succeeded === operations
+      ? 'Info, all tests complete'
+      : `Info, interrupted after ${succeeded} of ${operations} tests`,
+    ...(lossy ? [`Info, ${report.unanswered} without an answer, ${report.lost} as if sessions were lost`] : []),
     `Info, ${Math.round((succeeded / elapsedMs) * 1000)} operations per second, latency ${p50} ms (median), ${p90} (90%), ${p99} (99%), ${max} (max)`,
   ];
 }

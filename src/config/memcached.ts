@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { addressSchema } from '../actions/address.js';
+import { fileText } from '../actions/file-text.js';
 import { byteSize, durationMs } from '../actions/units.js';
 import { formatAddress } from '../store/memcached/address.js';
 import { FAILOVERS } from '../store/memcached/pool.js';
@@ -17,17 +17,6 @@ const weightedServer = z.strictObject({
 });
 
 const server = z.union([addressSchema.transform((at) => ({ address: at, weight: 1 })), weightedServer]);
-
-/** The text of a file, for what should not stand in the configuration itself. Read when the configuration is loaded. */
-const fileText = z.string().transform((path, check) => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    check.issues.push({ code: 'custom', message: `the file can not be read: ${reason}`, input: path });
-    return z.NEVER;
-  }
-});
 
 const auth = z
   .strictObject({
@@ -55,6 +44,13 @@ const tls = z.union([
     servername: z.string().min(1).optional().describe('Name that the servers’ certificates must hold.'),
   }),
 ]);
+
+/** HMAC-SHA-256 is as strong as its key; what people make up has less in it than random bytes. */
+const secret = z.string().min(32, { error: 'a secret of fewer than 32 characters can be guessed: take `openssl rand -hex 32`' });
+
+const secrets = z.union([secret.transform((one) => [one]), z.array(secret).min(1).max(2)]);
+
+const secretFile = fileText.transform((text) => text.trimEnd().split(/\r?\n/)).pipe(z.array(secret).min(1).max(2));
 
 export const memcachedSchema = z
   .strictObject({
@@ -91,10 +87,19 @@ export const memcachedSchema = z
     maxInFlightSize: byteSize({ min: '1MiB', max: '1GiB' })
       .prefault('32MiB')
       .describe('The same in bytes of keys and values.'),
+    secret: secrets
+      .optional()
+      .describe(
+        'Signs what memcached.cache stores, so that nobody who can write to memcached can forge it: a secret of at least 32 characters, or [the current one, the one before].',
+      ),
+    secretFile: secretFile.optional().describe('File that holds the secret; a second line is the one before.'),
     auth: auth.optional().describe('For servers started with -Y: sent over each connection before anything else.'),
     tls: tls.optional().describe('Talk TLS to the servers: true, or with which files.'),
   })
-  .superRefine(({ servers, ring }, check) => {
+  .superRefine(({ servers, ring, secret, secretFile }, check) => {
+    if (secret !== undefined && secretFile !== undefined) {
+      check.addIssue({ code: 'custom', path: ['secretFile'], message: 'give either secret or secretFile' });
+    }
     const addresses = servers.map((one) => formatAddress(one.address));
     for (const [index, { weight }] of servers.entries()) {
       const path = ['servers', index];
@@ -105,8 +110,9 @@ export const memcachedSchema = z
       }
     }
   })
-  .transform(({ timeout, connectTimeout, maxItemSize, maxInFlight, maxInFlightSize, ...rest }) => ({
+  .transform(({ timeout, connectTimeout, maxItemSize, maxInFlight, maxInFlightSize, secret, secretFile, ...rest }) => ({
     ...rest,
+    secrets: secret ?? secretFile ?? [],
     maxInFlightOperations: maxInFlight,
     maxInFlightBytes: maxInFlightSize,
     timeoutMs: timeout,

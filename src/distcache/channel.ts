@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
 import { DistcacheError, type DistcacheErrorCode } from './client-error.js';
+import { RESULT } from './payload.js';
 import { type LinkLoss, ServerLink } from './server-link.js';
 import type { Message, Operation } from './wire.js';
 
 export interface ChannelOptions {
   /** Starts to connect. Called anew for each connection. */
-  readonly connect: () => Socket;
+  readonly connect: (onBytes: (bytes: Buffer) => void) => Socket;
   /** The event by which the socket says that it can be used. */
   readonly readyEvent: 'connect' | 'secureConnect';
   /** Whether a request is sent once more after the connection broke. */
@@ -17,6 +18,7 @@ export interface ChannelOptions {
 }
 
 export interface Response {
+  /** In memory of its own. */
   readonly payload: Buffer;
   /** The request was sent twice, and the server may have dealt with it twice. */
   readonly isResent: boolean;
@@ -34,7 +36,11 @@ const MAX_WAITING = 10_000;
  */
 export class Channel {
   readonly #options: ChannelOptions;
+  /** Without outcome, in the order they were made, which is the order in which their time is up. */
+  readonly #unsettled = new Set<Call>();
+  /** Those of them that were not sent, or are to be sent again. */
   readonly #waiting: Call[] = [];
+  #deadline: NodeJS.Timeout | undefined;
   #socket: Socket | undefined;
   #connecting: Promise<void> | undefined;
   #link: ServerLink<Call> | undefined;
@@ -62,10 +68,15 @@ export class Channel {
       if (this.#waiting.length >= MAX_WAITING) {
         return reject(new DistcacheError('busy', `${MAX_WAITING} operations wait already`));
       }
-      const call = new Call({ uid: 0, operation, payload }, { resolve, reject });
-      call.timer = setTimeout(() => this.#timeOut(call), this.#options.timeoutMs);
+      const deadlineMs = performance.now() + this.#options.timeoutMs;
+      const call = new Call({ uid: 0, operation, payload }, deadlineMs, {
+        resolve,
+        reject,
+        unsettled: this.#unsettled,
+      });
       if (signal !== undefined) call.failOn(signal, () => this.#unqueue(call));
       this.#waiting.push(call);
+      this.#deadline ??= this.#checkIn(this.#options.timeoutMs);
       this.#work();
     });
   }
@@ -73,6 +84,7 @@ export class Channel {
   /** Ends the connection, and fails what is outstanding. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#deadline);
     for (const call of this.#waiting.splice(0)) call.fail(closedError());
     const socket = this.#socket;
     if (socket === undefined) return;
@@ -83,7 +95,8 @@ export class Channel {
   }
 
   #open(): Promise<void> {
-    const socket = this.#options.connect();
+    let link: ServerLink<Call> | undefined;
+    const socket = this.#options.connect((bytes) => link?.receive(bytes));
     this.#socket = socket;
     socket.once('close', () => {
       if (this.#socket === socket) this.#socket = undefined;
@@ -92,7 +105,8 @@ export class Channel {
       whenConnected(socket, this.#options, {
         ready: () => {
           this.#connecting = undefined;
-          this.#link = this.#linkTo(socket);
+          link = this.#linkTo(socket);
+          this.#link = link;
           resolve();
           this.#work();
         },
@@ -112,7 +126,11 @@ export class Channel {
       socket,
       { responseTimeoutMs: timeoutMs, maxOutstandingBytes },
       {
-        response: (call, payload) => call.answer(payload),
+        response: (call, payload) => {
+          if (isNoAnswer(payload)) call.fail(new DistcacheError('disconnected', 'the proxy has no server'));
+          // the memory of what was received is used again
+          else call.answer(Buffer.from(payload));
+        },
         ready: () => this.#work(),
         lost: (loss, reason, unanswered) => this.#lost(loss, reason, unanswered),
       },
@@ -154,6 +172,23 @@ export class Channel {
     return this.#options.retry || (lostTogether > 1 && (operation === 'get' || operation === 'have'));
   }
 
+  /** What is open has a connection, or is about to: that keeps the process alive, and not the timer. */
+  #checkIn(ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.#checkDeadlines(), ms).unref();
+  }
+
+  #checkDeadlines(): void {
+    this.#deadline = undefined;
+    const now = performance.now();
+    for (const call of this.#unsettled) {
+      if (call.deadlineMs > now) {
+        this.#deadline = this.#checkIn(call.deadlineMs - now);
+        return;
+      }
+      this.#timeOut(call);
+    }
+  }
+
   /** The server is silent: what else it has to answer on this connection would wait as long. */
   #timeOut(call: Call): void {
     const error = new DistcacheError('timeout', `no answer within ${this.#options.timeoutMs} ms`);
@@ -169,6 +204,11 @@ export class Channel {
   }
 }
 
+/** What a proxy says when its server is away; a C dc_client says nothing. */
+function isNoAnswer(payload: Buffer): boolean {
+  return payload.length === 0 || (payload.length === 1 && payload[0] === RESULT.disconnected);
+}
+
 const LOSS_CODES: Readonly<Record<LinkLoss, DistcacheErrorCode>> = {
   closed: 'connection',
   timeout: 'timeout',
@@ -178,20 +218,28 @@ const LOSS_CODES: Readonly<Record<LinkLoss, DistcacheErrorCode>> = {
 interface Settling {
   resolve(response: Response): void;
   reject(error: unknown): void;
+  /** Where the call is until it has its outcome. */
+  readonly unsettled: Set<Call>;
 }
 
 /** A request from the moment it is made to its outcome, whatever connections it takes. */
 class Call {
   readonly message: Message;
+  /** By `performance.now`. */
+  readonly deadlineMs: number;
   isResent = false;
-  isSettled = false;
-  timer: NodeJS.Timeout | undefined;
   readonly #settling: Settling;
   #stopListening: (() => void) | undefined;
 
-  constructor(message: Message, settling: Settling) {
+  constructor(message: Message, deadlineMs: number, settling: Settling) {
     this.message = message;
+    this.deadlineMs = deadlineMs;
     this.#settling = settling;
+    settling.unsettled.add(this);
+  }
+
+  get isSettled(): boolean {
+    return !this.#settling.unsettled.has(this);
   }
 
   failOn(signal: AbortSignal, failed: () => void): void {
@@ -212,9 +260,7 @@ class Call {
   }
 
   #settle(): boolean {
-    if (this.isSettled) return false;
-    this.isSettled = true;
-    clearTimeout(this.timer);
+    if (!this.#settling.unsettled.delete(this)) return false;
     this.#stopListening?.();
     return true;
   }

@@ -81,7 +81,7 @@ export class DistcacheClient {
     if (!canConnect(address)) throw new RangeError(`${formatAddress(address)} can not be connected to`);
     const { tls } = options;
     const channelOptions = {
-      connect: () => connectTo(address, tls),
+      connect: (onBytes: (bytes: Buffer) => void) => connectTo(address, { tls, onBytes }),
       readyEvent: tls === undefined ? ('connect' as const) : ('secureConnect' as const),
       retry: options.retry ?? false,
       timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
@@ -115,7 +115,7 @@ export class DistcacheClient {
     if (ADD_HEADER_BYTES + id.length + data.length > MAX_PAYLOAD_BYTES) return false;
     const { payload, isResent } = await this.#request('add', addPayload(id, data, timeoutMs), options);
     if (!isResent || !isResult(payload, RESULT.addMatchingSession)) return isResult(payload, RESULT.ok);
-    return (await this.#find(id, options))?.equals(data) ?? false;
+    return (await this.#find(Buffer.from(id), options))?.equals(data) ?? false;
   }
 
   /** The data under `id`, or `undefined` when there is none. */
@@ -163,19 +163,16 @@ export class DistcacheClient {
     return ++this.#started;
   }
 
-  async #find(id: Uint8Array, options: OperationOptions): Promise<Buffer | undefined> {
-    const { payload } = await this.#request('get', Buffer.from(id), options);
-    return payload.length >= MIN_READABLE_DATA_BYTES ? copyOf(payload) : undefined;
+  async #find(id: Buffer, options: OperationOptions): Promise<Buffer | undefined> {
+    const { payload } = await this.#request('get', id, options);
+    return payload.length >= MIN_READABLE_DATA_BYTES ? payload : undefined;
   }
 
-  async #request(operation: Operation, payload: Buffer, { signal }: OperationOptions): Promise<Response> {
-    const response = await this.#send(operation, payload, signal);
-    if (response.payload.length > 0 && !isResult(response.payload, RESULT.disconnected)) return response;
-    throw new DistcacheError('disconnected', 'the proxy has no server');
+  #request(operation: Operation, payload: Buffer, { signal }: OperationOptions): Promise<Response> {
+    return this.#channel?.request(operation, payload, signal) ?? this.#requestOnce(operation, payload, signal);
   }
 
-  async #send(operation: Operation, payload: Buffer, signal: AbortSignal | undefined): Promise<Response> {
-    if (this.#channel !== undefined) return this.#channel.request(operation, payload, signal);
+  async #requestOnce(operation: Operation, payload: Buffer, signal: AbortSignal | undefined): Promise<Response> {
     if (this.#isClosed) throw new DistcacheError('closed', 'the client is closed');
     const channel = this.#newChannel();
     this.#temporary.add(channel);
@@ -196,11 +193,4 @@ function checkId(id: Uint8Array): void {
 
 function isResult(payload: Buffer, code: number): boolean {
   return payload.length === 1 && payload[0] === code;
-}
-
-/** What was received shares its memory with what came before and behind it. */
-function copyOf(data: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(data.length);
-  data.copy(copy);
-  return copy;
 }

@@ -1,7 +1,7 @@
 import type { Operation } from './wire.js';
 
-/** What a tester knows of a session in the cache: nothing is there, or it was added for a time. */
-export type Mark = 'absent' | Added;
+/** What a tester knows of a session in the cache: nothing is there, or it was added for a time, or neither is sure. */
+export type Mark = 'absent' | 'unknown' | Added;
 
 export interface Added {
   /** When the ADD was sent, and when it was answered; ms on a clock that never goes back, like all times here. */
@@ -10,22 +10,34 @@ export interface Added {
   readonly timeoutMs: number;
 }
 
+/** Whether a session must be there, must not, or may be. */
+export type Expectation = 'present' | 'absent' | 'either';
+
 /** The cache counts from some moment while the ADD was under way, in whole ms, and not by the clock that is used here. */
 const EXPIRY_SLACK_MS = 50;
 
 /**
- * Whether a session must be there, must not, or may be, for an operation that ran from `sentAt` to `answeredAt`. That it
+ * What is to be expected by an operation that ran from `sentAt` to `answeredAt`. That it
  * is gone when its time has passed is asked for with `strictExpiry` only: a server may be set to raise timeouts.
  */
 export function expected(
   mark: Mark,
   { sentAt, answeredAt }: Omit<Added, 'timeoutMs'>,
   strictExpiry: boolean,
-): 'present' | 'absent' | 'either' {
+): Expectation {
   if (mark === 'absent') return 'absent';
+  if (mark === 'unknown') return 'either';
   if (answeredAt < mark.sentAt + mark.timeoutMs - EXPIRY_SLACK_MS) return 'present';
   const isSurelyOver = sentAt > mark.answeredAt + mark.timeoutMs + EXPIRY_SLACK_MS;
   return isSurelyOver && strictExpiry ? 'absent' : 'either';
+}
+
+/**
+ * What is left of an expectation when the cache may lose sessions, and may refuse to do anything: a session is found only
+ * where one was added.
+ */
+export function loosened(expectation: Expectation, operation: Operation): Expectation {
+  return expectation === 'present' || operation === 'add' ? 'either' : expectation;
 }
 
 /** What can go wrong in a test, and how dc_test says so. */
@@ -53,7 +65,7 @@ export interface Outcome {
 /** What is wrong with an outcome; `undefined` when it is as it must be. */
 export function judge(
   { operation, isSuccess, data }: Outcome,
-  session: 'present' | 'absent' | 'either',
+  session: Expectation,
   rightData: Buffer,
 ): TestFailure | undefined {
   // an ADD succeeds where there is nothing, everything else where there is something

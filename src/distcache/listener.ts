@@ -1,8 +1,8 @@
-import { lstat, unlink } from 'node:fs/promises';
-import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { resolve } from 'node:path';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { type Address, canListen, formatAddress, MAX_SOCKET_PATH_BYTES } from './address.js';
+import { type Obstacle, removeStaleSocket } from './stale-socket.js';
 
 /** The C tools'. */
 const BACKLOG = 511;
@@ -55,37 +55,20 @@ function listenTarget(address: Address): ListenOptions {
   return family === 4 ? { host: host ?? '0.0.0.0', port } : { host: host ?? '::', port, ipv6Only: true };
 }
 
+const OBSTACLES: Readonly<Record<Obstacle, (path: string) => string>> = {
+  listener: (path) => `something listens on ${path}`,
+  file: (path) => `${path} is there, and is no socket`,
+};
+
 /** The path made absolute, so that the socket is found and removed at the end wherever the process has moved to. */
 async function freePath(path: string): Promise<string> {
   const absolute = resolve(path);
   if (Buffer.byteLength(absolute) > MAX_SOCKET_PATH_BYTES) {
     throw new Error(`${absolute} is longer than the ${MAX_SOCKET_PATH_BYTES} bytes of a socket's path`);
   }
-  await removeStaleSocket(absolute);
+  const obstacle = await removeStaleSocket(absolute);
+  if (obstacle !== undefined) throw new Error(OBSTACLES[obstacle](absolute));
   return absolute;
-}
-
-async function removeStaleSocket(path: string): Promise<void> {
-  const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (found === undefined) return;
-  if (!found.isSocket()) throw new Error(`${path} is there, and is no socket`);
-  if (!(await isStale(path))) throw new Error(`something listens on ${path}`);
-  await unlink(path);
-}
-
-/** Whether connecting is refused, which is what a socket without listener does. Any other outcome is none of a stale one. */
-function isStale(path: string): Promise<boolean> {
-  return new Promise((answer) => {
-    const socket = connect({ path });
-    socket.once('connect', () => {
-      socket.destroy();
-      answer(false);
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) => answer(error.code === 'ECONNREFUSED'));
-  });
 }
 
 function withPort(address: Address & { kind: 'tcp' }, server: Server): Address {

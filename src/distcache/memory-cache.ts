@@ -1,30 +1,48 @@
 import type { SessionCache } from './cache.js';
 import { type Expiring, ExpiryHeap } from './expiry-heap.js';
+import { MAX_PAYLOAD_BYTES } from './wire.js';
 
 /** The C server's limits and default, in sessions. */
 export const MIN_SESSIONS = 64;
 export const MAX_SESSIONS = 60_000;
 export const DEFAULT_SESSIONS = 512;
 
+/** Enough for {@link MAX_SESSIONS} of the usual 2 KiB; of the largest ones they would be 2 GiB. */
+export const DEFAULT_MAX_BYTES = 256 * 1024 * 1024;
+
+/** What a session takes besides id and data: measured 800 to 1100 bytes of a process on Node 20 (objects, map, allocation). */
+export const SESSION_OVERHEAD_BYTES = 1024;
+
+/** Room for the largest session. */
+const MIN_MAX_BYTES = SESSION_OVERHEAD_BYTES + MAX_PAYLOAD_BYTES;
+
 /** A full cache throws out this part of its capacity at a time. */
 const EVICTED_PART = 1 / 30;
 
 /**
- * Sessions in the memory of this process, as the C server keeps them: a number of sessions rather than of bytes (32 KiB
- * each at worst), and when that is reached those that expire soonest make room.
+ * Sessions in the memory of this process, as the C server keeps them: so many of them, and when that is reached those that
+ * expire soonest make room. The bytes that they take together are bounded as well.
  */
 export class MemoryCache implements SessionCache {
   readonly #maxSessions: number;
+  readonly #maxBytes: number;
+  #bytes = 0;
   readonly #sessions = new Map<string, Session>();
   readonly #byExpiry = new ExpiryHeap<Session>();
   #added = 0;
 
-  /** Throws a RangeError when `maxSessions` is not {@link MIN_SESSIONS} to {@link MAX_SESSIONS}. */
-  constructor(maxSessions: number = DEFAULT_SESSIONS) {
+  /**
+   * Throws a RangeError when `maxSessions` is not {@link MIN_SESSIONS} to {@link MAX_SESSIONS}, or when `maxBytes`, which
+   * counts {@link SESSION_OVERHEAD_BYTES} for each of them, could not hold the largest one.
+   */
+  constructor(maxSessions: number = DEFAULT_SESSIONS, maxBytes: number = DEFAULT_MAX_BYTES) {
     if (!(maxSessions >= MIN_SESSIONS && maxSessions <= MAX_SESSIONS)) {
       throw new RangeError(`a cache holds ${MIN_SESSIONS} to ${MAX_SESSIONS} sessions, not ${maxSessions}`);
     }
+    if (!(maxBytes >= MIN_MAX_BYTES))
+      throw new RangeError(`${maxBytes} bytes are less than the ${MIN_MAX_BYTES} needed`);
     this.#maxSessions = maxSessions;
+    this.#maxBytes = maxBytes;
   }
 
   add(id: Buffer, data: Buffer, timeoutMs: number, now: number): boolean {
@@ -32,7 +50,7 @@ export class MemoryCache implements SessionCache {
     if (this.#live(key, now) !== undefined) return false;
     // accepted, and gone at once
     if (timeoutMs === 0) return true;
-    if (this.#sessions.size >= this.#maxSessions) this.#makeRoom(now);
+    this.#makeRoom(bytesOf(key, data), now);
     const session = {
       key,
       data: copyOf(data),
@@ -42,6 +60,7 @@ export class MemoryCache implements SessionCache {
     };
     this.#sessions.set(key, session);
     this.#byExpiry.add(session);
+    this.#bytes += bytesOf(key, data);
     return true;
   }
 
@@ -68,6 +87,7 @@ export class MemoryCache implements SessionCache {
   close(): void {
     this.#sessions.clear();
     this.#byExpiry.clear();
+    this.#bytes = 0;
   }
 
   #live(key: string, now: number): Session | undefined {
@@ -83,19 +103,31 @@ export class MemoryCache implements SessionCache {
     }
   }
 
-  #makeRoom(now: number): void {
+  #makeRoom(bytes: number, now: number): void {
+    if (this.#hasRoom(bytes)) return;
     this.#dropExpired(now);
-    if (this.#sessions.size < this.#maxSessions) return;
-    for (let left = Math.max(1, Math.floor(this.#maxSessions * EVICTED_PART)); left > 0; left--) {
+    const isFull = this.#sessions.size >= this.#maxSessions;
+    const atLeast = isFull ? Math.max(1, Math.floor(this.#maxSessions * EVICTED_PART)) : 0;
+    for (let dropped = 0; dropped < atLeast || !this.#hasRoom(bytes); dropped++) {
       const first = this.#byExpiry.first;
-      if (first !== undefined) this.#drop(first);
+      if (first === undefined) return;
+      this.#drop(first);
     }
+  }
+
+  #hasRoom(bytes: number): boolean {
+    return this.#sessions.size < this.#maxSessions && this.#bytes + bytes <= this.#maxBytes;
   }
 
   #drop(session: Session): void {
     this.#sessions.delete(session.key);
     this.#byExpiry.remove(session);
+    this.#bytes -= bytesOf(session.key, session.data);
   }
+}
+
+function bytesOf(key: string, data: Buffer): number {
+  return key.length + data.length + SESSION_OVERHEAD_BYTES;
 }
 
 interface Session extends Expiring {

@@ -40,13 +40,12 @@ export class ServerLink<Request extends { readonly message: Message }> {
   #deadline: NodeJS.Timeout | undefined;
   #isLost = false;
 
-  /** `stream` is connected. */
+  /** `stream` is connected. What it receives is passed to `receive`. */
   constructor(stream: Duplex, options: LinkOptions, events: LinkEvents<Request>) {
     this.#stream = stream;
     this.#options = options;
     this.#events = events;
     this.#sender = new MessageSender(stream, () => events.ready());
-    stream.on('data', (chunk: Buffer) => this.#read(chunk));
     stream.on('error', (error) => this.#lose('closed', error.message));
     stream.on('end', () => this.#lose('closed', 'it closed the connection'));
     stream.on('close', () => this.#lose('closed', 'it closed the connection'));
@@ -64,12 +63,14 @@ export class ServerLink<Request extends { readonly message: Message }> {
 
   forward(request: Request): void {
     const uid = this.#uids.next(this.#outstanding);
-    const bytes = encodeMessage('request', { ...request.message, uid });
+    const bytes = encodeMessage('request', request.message, uid);
+    const isAlone = this.isIdle;
     const deadlineMs = performance.now() + this.#options.responseTimeoutMs;
     this.#outstanding.set(uid, { request, bytes: bytes.length, deadlineMs });
     this.#outstandingBytes += bytes.length;
     this.#sender.send(bytes);
-    this.#sender.flushSoon();
+    if (isAlone) this.#sender.flush();
+    else this.#sender.flushSoon();
     this.#deadline ??= setTimeout(() => this.#checkDeadline(), this.#options.responseTimeoutMs);
   }
 
@@ -80,9 +81,10 @@ export class ServerLink<Request extends { readonly message: Message }> {
     this.#stream.destroy();
   }
 
-  #read(chunk: Buffer): void {
+  /** Takes the next bytes from the server. They may be written to when it returns. */
+  receive(bytes: Buffer): void {
     if (this.#isLost) return;
-    this.#decoder.push(chunk);
+    this.#decoder.push(bytes);
     try {
       for (let response = this.#decoder.next(); response !== undefined; response = this.#decoder.next()) {
         if (!this.#take(response)) {

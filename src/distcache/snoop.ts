@@ -48,7 +48,7 @@ export class Snoop {
       return;
     }
     const watcher = this.#options.watch(this.#connections++);
-    const server = connectTo(this.#options.server, this.#options.tls);
+    const server = connectTo(this.#options.server, { tls: this.#options.tls });
     let error: Error | undefined;
     for (const [socket, other] of [
       [client, server],

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { DistcacheError } from './client-error.js';
-import { type Added, expected, judge, type Mark, type Outcome, type TestFailure } from './expectation.js';
+import { type Added, expected, judge, loosened, type Mark, type Outcome, type TestFailure } from './expectation.js';
 import { SeededRandom } from './random.js';
 import { OPERATIONS, type Operation } from './wire.js';
 
@@ -22,6 +22,11 @@ export interface TestPlan {
   readonly seed: number;
   /** Ask also that sessions are gone when their time has passed. */
   readonly strictExpiry: boolean;
+  /**
+   * Go on when there is no answer, and when there is one that the loss of a session explains, or a cache that can do
+   * nothing just now. Nothing but a wrong answer is a failure then: other data, or a session where none can be.
+   */
+  readonly lossy: boolean;
 }
 
 /** What is tested: a `DistcacheClient`. */
@@ -33,8 +38,11 @@ export interface TestedClient {
 }
 
 export interface TestReport {
-  /** Operations that ended as they must. */
+  /** Operations that ended as they must, or may. */
   readonly succeeded: number;
+  /** Of these, the ones that did so because the test is `lossy`: without an answer, or as if a session was lost. */
+  readonly unanswered: number;
+  readonly lost: number;
   /** What ended the test before its time. */
   readonly failure?: TestFailure;
   /** Why there was no answer. */
@@ -51,6 +59,8 @@ interface TestSession {
   readonly id: Buffer;
   readonly data: Buffer;
   mark: Mark;
+  /** An ADD did not succeed, and may yet, at any time: its answer was late or lost, or the cache could not tell. */
+  mayAppear: boolean;
 }
 
 /**
@@ -67,6 +77,9 @@ export class Tester {
   readonly #latencies: Float64Array;
   #started = 0;
   #succeeded = 0;
+  #unanswered = 0;
+  #lost = 0;
+  #isStopped = false;
   #failure: { readonly failure: TestFailure; readonly cause?: Error } | undefined;
 
   constructor(plan: TestPlan) {
@@ -82,19 +95,26 @@ export class Tester {
     await Promise.all(clients.map((client) => this.#runOne(client, onDone)));
     return {
       succeeded: this.#succeeded,
+      unanswered: this.#unanswered,
+      lost: this.#lost,
       ...this.#failure,
       elapsedMs: performance.now() - startedAt,
       latencies: this.#latencies.subarray(0, this.#succeeded).sort(),
     };
   }
 
+  /** Begins no more operations. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   async #runOne(client: TestedClient, onDone: (succeeded: number) => void): Promise<void> {
-    while (this.#started < this.#plan.operations && this.#failure === undefined) {
+    while (this.#started < this.#plan.operations && this.#failure === undefined && !this.#isStopped) {
       this.#started++;
       const session = this.#takeFree();
       const latencyMs = await this.#test(client, session);
       if (latencyMs === undefined) return;
-      this.#free.push(session);
+      this.#free.push(session.mayAppear && session.mark === 'absent' ? this.#newSession() : session);
       this.#latencies[this.#succeeded++] = latencyMs;
       onDone(this.#succeeded);
     }
@@ -105,23 +125,44 @@ export class Tester {
     const operation = OPERATIONS[this.#random.below(OPERATIONS.length)] ?? 'add';
     const timeoutMs = this.#randomTimeoutMs();
     const sentAt = performance.now();
-    let outcome: Outcome;
     try {
-      outcome = await perform(client, operation, session, timeoutMs);
+      const outcome = await perform(client, operation, session, timeoutMs);
+      const answeredAt = performance.now();
+      return this.#check(session, outcome, { sentAt, answeredAt, timeoutMs }) ? answeredAt - sentAt : undefined;
     } catch (error) {
       if (!(error instanceof DistcacheError)) throw error;
-      this.#failure ??= { failure: 'no-answer', cause: error };
-      return undefined;
+      return this.#noAnswer(session, operation, error) ? performance.now() - sentAt : undefined;
     }
-    const answeredAt = performance.now();
-    const expectation = expected(session.mark, { sentAt, answeredAt }, this.#plan.strictExpiry);
+  }
+
+  /** Whether the outcome is as it must be; if not, the test has failed. */
+  #check(session: TestSession, outcome: Outcome, times: Added): boolean {
+    const { strictExpiry, lossy } = this.#plan;
+    const { operation, isSuccess } = outcome;
+    const expectation = expected(session.mark, times, strictExpiry);
     const failure = judge(outcome, expectation, session.data);
     if (failure !== undefined) {
-      this.#failure ??= { failure };
-      return undefined;
+      if (!lossy || judge(outcome, loosened(expectation, operation), session.data) !== undefined) {
+        this.#failure ??= { failure };
+        return false;
+      }
+      this.#lost++;
     }
-    session.mark = markAfter(session.mark, outcome, { sentAt, answeredAt, timeoutMs });
-    return answeredAt - sentAt;
+    if (lossy && operation === 'add' && !isSuccess) session.mayAppear = true;
+    session.mark = markAfter(session.mark, outcome, times, lossy);
+    return true;
+  }
+
+  /** Whether the test goes on. */
+  #noAnswer(session: TestSession, operation: Operation, cause: DistcacheError): boolean {
+    if (!this.#plan.lossy) {
+      this.#failure ??= { failure: 'no-answer', cause };
+      return false;
+    }
+    this.#unanswered++;
+    if (operation === 'add') session.mayAppear = true;
+    if (operation === 'remove' && session.mark !== 'absent') session.mark = 'unknown';
+    return true;
   }
 
   #takeFree(): TestSession {
@@ -136,7 +177,8 @@ export class Tester {
   #newSession(): TestSession {
     const { dataMin, dataMax } = this.#plan;
     const id = randomBytes(MIN_ID_BYTES + this.#random.below(MAX_ID_BYTES - MIN_ID_BYTES + 1));
-    return { id, data: this.#random.bytes(dataMin + this.#random.below(dataMax - dataMin)), mark: 'absent' };
+    const data = this.#random.bytes(dataMin + this.#random.below(dataMax - dataMin));
+    return { id, data, mark: 'absent', mayAppear: false };
   }
 
   #randomTimeoutMs(): number {
@@ -175,10 +217,11 @@ async function isAdded(client: TestedClient, id: Buffer, data: Buffer, timeoutMs
   }
 }
 
-/** What is known of a session after an operation that ended as it must. */
-function markAfter(mark: Mark, { operation, isSuccess }: Outcome, added: Added): Mark {
+/** What is known of a session after an operation that ended as it must. A loss may have been none but in the answer. */
+function markAfter(mark: Mark, { operation, isSuccess }: Outcome, added: Added, lossy: boolean): Mark {
   if (operation === 'add') return isSuccess ? added : mark;
-  return operation === 'remove' || !isSuccess ? 'absent' : mark;
+  if (isSuccess) return operation === 'remove' ? 'absent' : mark;
+  return lossy && mark !== 'absent' ? 'unknown' : 'absent';
 }
 
 /** The value below which this part (0 to 1) of sorted values lies; NaN when there are none. */

@@ -82,7 +82,8 @@ export class Upstream<Request extends { readonly message: Message }> {
     const { tls, retryMs, responseTimeoutMs } = this.#options;
     const name = formatAddress(candidate.address);
     candidate.notBefore = performance.now() + retryMs;
-    const socket = connectTo(candidate.address, tls);
+    let link: ServerLink<Request> | undefined;
+    const socket = connectTo(candidate.address, { tls, onBytes: (bytes) => link?.receive(bytes) });
     this.#socket = socket;
     let reason = 'it closed the connection';
     const timeout = setTimeout(() => {
@@ -101,7 +102,8 @@ export class Upstream<Request extends { readonly message: Message }> {
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       clearTimeout(timeout);
       socket.off('close', failed);
-      this.#link = this.#linkTo(candidate, socket);
+      link = this.#linkTo(candidate, socket);
+      this.#link = link;
       this.#change('up', name);
     });
   }

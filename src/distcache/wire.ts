@@ -33,8 +33,8 @@ export interface Message {
   readonly payload: Buffer;
 }
 
-/** The whole message as it goes on the wire. Throws a RangeError when the payload is above the limit. */
-export function encodeMessage(kind: MessageKind, message: Message): Buffer {
+/** The whole message as it goes on the wire, under this `uid`. Throws a RangeError when the payload is above the limit. */
+export function encodeMessage(kind: MessageKind, message: Message, uid: number = message.uid): Buffer {
   const { payload } = message;
   const size = payload.length;
   if (size > MAX_PAYLOAD_BYTES) throw new RangeError(`a payload of ${size} bytes is above ${MAX_PAYLOAD_BYTES}`);
@@ -46,7 +46,7 @@ export function encodeMessage(kind: MessageKind, message: Message): Buffer {
     const length = Math.min(size - taken, MAX_FRAME_DATA_BYTES);
     bytes.writeUInt32BE(PROTOCOL_VERSION << 16, at);
     bytes[at + 4] = kind === 'response' ? 1 : 0;
-    bytes.writeUInt32BE(message.uid, at + 5);
+    bytes.writeUInt32BE(uid, at + 5);
     bytes[at + 9] = 0;
     bytes[at + 10] = CODES[message.operation];
     bytes[at + 11] = frame === frames ? 1 : 0;

@@ -17,6 +17,11 @@ export class CacheControl {
     return this.#directives.has(name);
   }
 
+  /** Whether the directive is there, every time without an argument. */
+  hasBare(name: string): boolean {
+    return this.#directives.get(name)?.every((value) => value === undefined) ?? false;
+  }
+
   /**
    * The directive's delta-seconds, or `undefined` when it is absent. Of several the smallest; 0 for anything but
    * digits (quoted or not), so that what we can not read is stale; at most {@link MAX_DELTA_SECONDS}.

@@ -1,3 +1,5 @@
+import { DEFAULT_NAME, integer, quoted, tokenOrString } from './structured-field.js';
+
 /**
  * What a cache did with a request, as RFC 9211 reports it in the `Cache-Status` response field. `hit` and `fwd` exclude
  * each other; a response that the cache made up itself (a 504 for `only-if-cached`) has neither.
@@ -35,7 +37,7 @@ export type ForwardReason = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'mi
 
 /** One member of a `Cache-Status` field: `lookaside; hit; ttl=12; detail=fresh`. */
 export function formatCacheStatus(cacheName: string, status: CacheStatus): string {
-  let text = tokenOrString(cacheName) ?? DEFAULT_CACHE_NAME;
+  let text = tokenOrString(cacheName) ?? DEFAULT_NAME;
   if (status.hit) {
     text += '; hit';
   } else {
@@ -50,26 +52,4 @@ export function formatCacheStatus(cacheName: string, status: CacheStatus): strin
   const detail = status.detail === undefined ? undefined : tokenOrString(status.detail);
   if (detail !== undefined) text += `; detail=${detail}`;
   return text;
-}
-
-/** Stands in for a name that no structured field can hold. */
-const DEFAULT_CACHE_NAME = 'lookaside';
-
-/** sf-token (RFC 9651, section 3.3.4). */
-const TOKEN = /^[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*$/;
-
-function tokenOrString(text: string): string | undefined {
-  return TOKEN.test(text) ? text : quoted(text);
-}
-
-/** sf-string (RFC 9651, section 3.3.3), or `undefined` when `text` can not be one. */
-function quoted(text: string): string | undefined {
-  return /^[\x20-\x7e]*$/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : undefined;
-}
-
-/** An sf-integer has at most 15 digits (RFC 9651, section 3.3.1). */
-const MAX_INTEGER = 999_999_999_999_999;
-
-function integer(value: number): number {
-  return Math.trunc(Math.min(Math.max(value, -MAX_INTEGER), MAX_INTEGER));
 }

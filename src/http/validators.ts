@@ -38,6 +38,43 @@ const NOT_MODIFIED_FIELDS: ReadonlySet<string> = new Set([
   'vary',
 ]);
 
+/** Whether the request has preconditions (RFC 9110, section 13.1); a Range with its If-Range is none of them. */
+export function isConditional(request: Fields): boolean {
+  return PRECONDITIONS.some((name) => request.has(name));
+}
+
+const PRECONDITIONS = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'];
+
+/**
+ * The request as one for all of what is there now, whatever the client knows or has of it: without preconditions, Range
+ * and If-Range.
+ */
+export function withoutConditions(request: Fields): Fields {
+  return request.filter((name) => !PRECONDITIONS.includes(name) && name !== 'range' && name !== 'if-range');
+}
+
+/**
+ * The preconditions by which the origin can tell whether a stored response is still the one (RFC 9111, section 4.3.1):
+ * its ETag and its Last-Modified as they are stored, letter by letter. Empty when it has no validator.
+ */
+export function conditionalFields(stored: Fields): [name: string, value: string][] {
+  const conditions: [string, string][] = [];
+  const tag = stored.get('etag') ?? '';
+  if (parseEntityTag(tag) !== undefined || UNQUOTED_TAG.test(tag)) conditions.push(['If-None-Match', tag]);
+  const modified = stored.get('last-modified') ?? '';
+  // Whether it is a date does not depend on the time.
+  if (parseHttpDate(modified, 0) !== undefined) conditions.push(['If-Modified-Since', modified]);
+  return conditions;
+}
+
+/** What origins send that forgot the quotes; they will know it again. A `*`, or a list, would match other responses. */
+const UNQUOTED_TAG = /^(?!\*$)[\x21\x23-\x2b\x2d-\x7e\x80-\xff]+$/;
+
+/** Whether the origin can be asked if the stored response is still the one. */
+export function hasValidator(stored: Fields): boolean {
+  return conditionalFields(stored).length > 0;
+}
+
 /** An entity tag (RFC 9110, section 8.8.3). */
 export interface EntityTag {
   readonly weak: boolean;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
-import type { ChainContext } from '../actions/chain.js';
+import type { ChainContext, RunningCache } from '../actions/chain.js';
 import { BufferBudget } from '../cache/buffer-budget.js';
 import { openLoggedStore } from '../config/logged-store.js';
 import { type Address, formatAddress } from '../store/memcached/address.js';
@@ -15,6 +15,9 @@ const FLUSH_MS = 1000;
 export class PluginContext implements ChainContext {
   readonly log: FastifyBaseLogger;
   readonly bodies: BufferBudget;
+  readonly secrets: readonly string[];
+  readonly caches = new Set<RunningCache>();
+  readonly cacheName: string;
   readonly #store: Store;
   /** The stores that are ours to close. */
   readonly #opened: Store[] = [];
@@ -23,7 +26,9 @@ export class PluginContext implements ChainContext {
 
   constructor(settings: PluginSettings, log: FastifyBaseLogger) {
     this.log = log;
+    this.cacheName = settings.name;
     this.bodies = new BufferBudget(settings.bodyMemoryBytes);
+    this.secrets = settings.memcached?.secrets ?? [];
     this.#store = settings.store ?? this.#open(settings);
   }
 
@@ -38,6 +43,7 @@ export class PluginContext implements ChainContext {
   /** Lets what is on its way to the stores arrive, and closes those that were opened here. */
   async close(): Promise<void> {
     await Promise.race([this.bodies.idle(), delay(FLUSH_MS, undefined, { ref: false })]);
+    for (const cache of this.caches) cache.close();
     await Promise.all(this.#opened.map((store) => store.close()));
   }
 

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ClientConnection } from '../actions/client-connection.js';
 import { cacheStatusOf } from '../actions/deliver.js';
-import { Exchange, type ExchangeResponse } from '../actions/exchange.js';
+import { Exchange, type ExchangeResponse, receivedRequest } from '../actions/exchange.js';
 import { formatCacheStatus } from '../http/cache-status.js';
 import { Fields } from '../http/fields.js';
 
@@ -12,11 +13,19 @@ import { Fields } from '../http/fields.js';
  * delivery and are kept apart from what goes into the store.
  */
 export class ReplyExchange extends Exchange {
+  readonly reply: FastifyReply;
+
   /** A hit on its way through the onSend hooks, as it was sent, until it comes to the place where it was stored. */
   replay: ExchangeResponse | undefined;
 
   readonly #missFields = new Map<string, unknown>();
   #announced: string | undefined;
+
+  constructor(request: FastifyRequest, reply: FastifyReply) {
+    const scheme = request.protocol === 'https' ? 'https' : 'http';
+    super(receivedRequest(request.raw, scheme), new ClientConnection(request.raw, reply.raw), request.log);
+    this.reply = reply;
+  }
 
   /** The exchange of `request`. */
   static of(request: FastifyRequest, reply: FastifyReply): ReplyExchange {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
-import type { Step } from '../actions/chain.js';
+import type { RunningCache, Step } from '../actions/chain.js';
 import type { Exchange } from '../actions/exchange.js';
 import { BufferBudget } from '../cache/buffer-budget.js';
 import type { Settings } from '../config/schema.js';
@@ -14,6 +14,7 @@ const FLUSH_MS = 1000;
 /** A configuration at work: its chain, what that runs on, and the exchanges that are not done with it yet. */
 export class ActiveConfig {
   readonly settings: Settings;
+  readonly caches = new Set<RunningCache>();
   readonly #step: Step;
   readonly #bodies: BufferBudget;
   readonly #releases: (() => Promise<void>)[] = [];
@@ -29,7 +30,9 @@ export class ActiveConfig {
       this.#releases.push(release);
       return store;
     };
-    this.#step = settings.actions({ store, bodies: this.#bodies, log });
+    const secrets = settings.memcached?.secrets ?? [];
+    const { caches } = this;
+    this.#step = settings.actions({ store, bodies: this.#bodies, cacheName: settings.name, secrets, caches, log });
   }
 
   /** Runs the chain. */
@@ -55,6 +58,7 @@ export class ActiveConfig {
       });
     }
     await Promise.race([this.#bodies.idle(), delay(FLUSH_MS, undefined, { ref: false })]);
+    for (const cache of this.caches) cache.close();
     await Promise.all(this.#releases.map((release) => release()));
   }
 }

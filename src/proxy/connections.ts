@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
@@ -14,7 +15,9 @@ export class Connections {
   readonly #last = new WeakMap<Socket, ServerResponse>();
   readonly #ended = new WeakSet<Socket>();
 
+  /** A connection may be announced again, when its reading begins anew. */
   opened(socket: Socket): void {
+    if (this.#open.has(socket)) return;
     const pending = new Set<ServerResponse>();
     this.#open.set(socket, pending);
     socket.once('close', () => {
@@ -39,6 +42,16 @@ export class Connections {
     if (this.#last.get(socket) !== response || response.headersSent) return;
     response.shouldKeepAlive = false;
     this.#ended.add(socket);
+  }
+
+  /** Resolves when all requests that were taken from the connection so far have been answered. */
+  async answered(socket: Socket): Promise<void> {
+    await Promise.all([...(this.#open.get(socket) ?? [])].map((response) => once(response, 'close')));
+  }
+
+  /** Whatever they are busy with. */
+  destroyAll(): void {
+    for (const socket of this.#open.keys()) socket.destroy();
   }
 
   /** Ends connections over which nothing ever came; node:http takes those for busy ones. */

@@ -1,13 +1,14 @@
 import cluster from 'node:cluster';
 import { once } from 'node:events';
 import { lstat, unlink } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import type { Logger } from 'pino';
 import type { ListenAddress } from '../config/listen.js';
 import type { Settings } from '../config/schema.js';
 import type { Connections } from './connections.js';
 import { originForm, type Refusal, refusalOf } from './request-guard.js';
+import { headWithoutUpgrade, mayLeaveHttp } from './upgrade.js';
 
 /** It can not be listened on an address. The message is a sentence for the person who configured it. */
 export class ListenError extends Error {
@@ -20,8 +21,8 @@ export interface ListenerContext {
   /** Of all listeners of the proxy. */
   readonly connections: Connections;
   readonly log: Logger;
-  /** Gets the requests that were not refused. */
-  handle(request: IncomingMessage, response: ServerResponse): void;
+  /** Gets the requests that were not refused; with `canUpgrade` those whose connection may leave HTTP. */
+  handle(request: IncomingMessage, response: ServerResponse, canUpgrade: boolean): void;
 }
 
 /** How often node:http looks for connections that exceed their time: it bounds by how much. */
@@ -55,6 +56,7 @@ export class Listener {
     this.#server.setTimeout(limits.idleTimeoutMs);
     this.#server.on('connection', (socket) => connections.opened(socket));
     this.#server.on('request', (request, response) => this.#receive(request, response, refusalOf(request)));
+    this.#server.on('upgrade', (request, _socket, head) => void this.#detached(request, head));
     this.#server.on('checkExpectation', (request, response) => this.#receive(request, response, UNKNOWN_EXPECTATION));
   }
 
@@ -91,22 +93,46 @@ export class Listener {
     clearInterval(sweep);
   }
 
-  /** Ends what is left of its connections. */
-  destroy(): void {
-    this.#server.closeAllConnections();
-  }
-
   #endIdle(): void {
     this.#server.closeIdleConnections();
     this.#context.connections.destroyUnused();
   }
 
-  #receive(request: IncomingMessage, response: ServerResponse, refusal: Refusal | undefined): void {
+  /**
+   * node:http has let go of the connection, as the request asks for another protocol on it. A request that could not
+   * have one is read again as an ordinary request: a server may always pay no heed to Upgrade.
+   */
+  async #detached(request: IncomingMessage, head: Buffer): Promise<void> {
+    const { socket } = request;
+    socket.on('error', () => {});
+    await this.#context.connections.answered(socket);
+    if (socket.destroyed) return;
+    if (!mayLeaveHttp(request)) {
+      socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
+      this.#server.emit('connection', socket);
+      return;
+    }
+    socket.unshift(head);
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.once('finish', () => {
+      if (response.statusCode !== 101) socket.destroySoon();
+    });
+    // what node:http does for the connections that it holds
+    socket.once('end', () => {
+      if (!response.headersSent) socket.destroy();
+    });
+    socket.setTimeout(this.#context.limits.idleTimeoutMs, () => socket.destroy());
+    this.#receive(request, response, refusalOf(request), true);
+  }
+
+  #receive(request: IncomingMessage, response: ServerResponse, refusal: Refusal | undefined, canUpgrade = false): void {
     const { connections, log, handle } = this.#context;
     if (!connections.takes(request.socket, response)) return;
     if (refusal === undefined) {
       request.url = originForm(request.url ?? '/');
-      handle(request, response);
+      handle(request, response, canUpgrade);
       return;
     }
     log.debug({ remote: request.socket.remoteAddress, ...refusal }, 'request refused');

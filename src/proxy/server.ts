@@ -1,12 +1,10 @@
-import { type IncomingMessage, METHODS } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
-import replyFrom from '@fastify/reply-from';
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
+import { ClientConnection } from '../actions/client-connection.js';
 import { deliver } from '../actions/deliver.js';
-import { Exchange } from '../actions/exchange.js';
-import { REPLY_FROM_OPTIONS } from '../actions/proxy.js';
+import { Exchange, receivedRequest } from '../actions/exchange.js';
 import { openLoggedStore } from '../config/logged-store.js';
 import type { Settings } from '../config/schema.js';
 import { ActiveConfig } from './active-config.js';
@@ -50,7 +48,6 @@ class RunningProxy implements ProxyServer {
   readonly #stores: SharedStores;
   readonly #connections = new Connections();
   readonly #listeners: Listener[] = [];
-  readonly #app: FastifyInstance;
   #active: ActiveConfig;
   #draining: Promise<void> | undefined;
 
@@ -58,7 +55,6 @@ class RunningProxy implements ProxyServer {
     this.#log = log;
     this.#stores = new SharedStores((options) => openLoggedStore(options, log));
     this.#active = new ActiveConfig(settings, this.#stores, log);
-    this.#app = application(log, (request, reply) => this.#handle(request, reply));
   }
 
   get urls(): readonly string[] {
@@ -66,13 +62,12 @@ class RunningProxy implements ProxyServer {
   }
 
   async start(): Promise<void> {
-    await this.#app.ready();
     const { listen, server: limits } = this.#active.settings;
     const context: ListenerContext = {
       limits,
       connections: this.#connections,
       log: this.#log,
-      handle: (request, response) => this.#app.routing(toOnlyRoute(request), response),
+      handle: (request, response, canUpgrade) => this.#handle(request, response, canUpgrade),
     };
     try {
       for (const address of listen) this.#listeners.push(await Listener.open(address, context));
@@ -100,47 +95,44 @@ class RunningProxy implements ProxyServer {
   async #drain(): Promise<void> {
     const closed = Promise.all(this.#listeners.map((listener) => listener.close()));
     const { drainTimeoutMs } = this.#active.settings.server;
-    const timeout = setTimeout(() => {
-      for (const listener of this.#listeners) listener.destroy();
-    }, drainTimeoutMs);
+    const timeout = setTimeout(() => this.#connections.destroyAll(), drainTimeoutMs);
     await closed;
     clearTimeout(timeout);
     await this.#active.retire();
-    await this.#app.close();
   }
 
-  #handle(request: FastifyRequest, reply: FastifyReply): void {
-    request.raw.url = request.originalUrl;
+  #handle(request: IncomingMessage, response: ServerResponse, canUpgrade: boolean): void {
     const active = this.#active;
     active.enter();
-    const exchange = new Exchange(request, reply);
-    reply.raw.once('close', () => active.leave());
-    if (this.#log.isLevelEnabled(ACCESS_LEVEL)) this.#logAccess(exchange);
+    const exchange = new Exchange(
+      receivedRequest(request, 'http'),
+      new ClientConnection(request, response, canUpgrade),
+      this.#log,
+    );
+    response.once('close', () => active.leave());
+    if (this.#log.isLevelEnabled(ACCESS_LEVEL)) this.#logAccess(exchange, response);
+    const respond = () => this.#respond(exchange, active, request, response);
     try {
       const pending = active.run(exchange);
-      if (pending === undefined) this.#respond(exchange, active);
-      else pending.then(() => this.#respond(exchange, active)).catch((error) => this.#fail(exchange, error));
+      if (pending === undefined) respond();
+      else pending.then(respond).catch((error) => this.#fail(exchange, response, error));
     } catch (error) {
-      this.#fail(exchange, error);
+      this.#fail(exchange, response, error);
     }
   }
 
-  #respond(exchange: Exchange, { settings }: ActiveConfig): void {
-    const { request, reply } = exchange;
-    const { raw } = reply.request;
+  #respond(exchange: Exchange, active: ActiveConfig, request: IncomingMessage, response: ServerResponse): void {
     // the next request begins where this body ends, and nobody is going to read it that far
-    const hasUnread = request.hasBody && !raw.complete;
-    if (this.#draining !== undefined || hasUnread) this.#connections.endAfter(raw.socket, reply.raw);
-    deliver(exchange, settings.name);
+    const hasUnread = exchange.request.hasBody && !request.complete;
+    if (this.#draining !== undefined || hasUnread) this.#connections.endAfter(request.socket, response);
+    deliver(exchange, response, active.settings.name);
   }
 
-  #logAccess(exchange: Exchange): void {
-    const { request, reply } = exchange;
+  #logAccess(exchange: Exchange, response: ServerResponse): void {
     const begun = performance.now();
-    const { method, host, target, remote } = request;
-    const { raw } = reply;
-    raw.once('close', () => {
-      const status = raw.headersSent ? raw.statusCode : CLIENT_CLOSED_REQUEST;
+    const { method, host, target, remote } = exchange.request;
+    response.once('close', () => {
+      const status = response.headersSent ? response.statusCode : CLIENT_CLOSED_REQUEST;
       const ms = Math.round(performance.now() - begun);
       this.#log.debug(
         { remote: remote.address, method, host, target, status, cache: exchange.outcome?.verdict, ms },
@@ -150,12 +142,12 @@ class RunningProxy implements ProxyServer {
   }
 
   /** A bug, or a file system that fails: the client learns no more than that. */
-  #fail({ request, response, reply }: Exchange, err: unknown): void {
+  #fail({ request, response }: Exchange, raw: ServerResponse, err: unknown): void {
     this.#log.error({ err, method: request.method, target: request.target }, 'request failed');
     if (response?.body instanceof Readable) response.body.destroy();
-    reply.hijack();
-    if (reply.raw.headersSent) reply.raw.destroy();
-    else reply.raw.writeHead(500, { 'Content-Type': 'text/plain' }).end('Internal Server Error\n');
+    response?.tunnel?.connection.destroy();
+    if (raw.headersSent) raw.destroy();
+    else raw.writeHead(500, { 'Content-Type': 'text/plain' }).end('Internal Server Error\n');
   }
 }
 
@@ -164,27 +156,3 @@ const ACCESS_LEVEL = 'debug';
 
 /** nginx's status for a client that did not wait for its response. */
 const CLIENT_CLOSED_REQUEST = 499;
-
-/**
- * Fastify with one route for everything. Bodies are not parsed: those of all methods pass through as they are. It does
- * not listen itself.
- */
-function application(log: Logger, handle: (request: FastifyRequest, reply: FastifyReply) => void): FastifyInstance {
-  const app = Fastify({
-    exposeHeadRoutes: false,
-    return503OnClosing: false,
-    childLoggerFactory: () => log,
-    logController: new LogController({ disableRequestLogging: true }),
-  });
-  for (const method of METHODS) {
-    if (method !== 'CONNECT') app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
-  }
-  app.register(replyFrom, REPLY_FROM_OPTIONS);
-  app.route({ method: app.supportedMethods, url: '/', handler: handle });
-  return app;
-}
-
-/** The router gets to see one path only, so that no byte of the client's is decoded or judged by it. */
-function toOnlyRoute(request: IncomingMessage): IncomingMessage {
-  return Object.assign(request, { originalUrl: request.url, url: '/' });
-}

@@ -4,6 +4,7 @@ import {
   type BreakerState,
   DEFAULT_MAX_ITEM_BYTES,
   type DeleteOptions,
+  firstName,
   type IncrementOptions,
   type Item,
   isStoreKey,
@@ -118,6 +119,10 @@ export class EmbeddedStore implements Store {
     const kept = old ?? { flags: 0, expiresAt: this.#expiry(ttlSeconds) };
     this.#write(key, [Buffer.from(String(counter))], kept);
     return counter;
+  }
+
+  near(_key: string, names: readonly string[]): string {
+    return firstName(names);
   }
 
   async stats(): Promise<ServerStats[]> {

@@ -45,6 +45,13 @@ export interface Store {
    */
   increment(key: string, delta: bigint, options?: IncrementOptions): Promise<bigint | null>;
 
+  /**
+   * The first of `names` that is kept where `key` is, or the first of all when none is: whoever asks for both together
+   * asks one server only, and a server that is away takes no more with it than what lies there. `names` are keys, at
+   * least one; they are not to change, as the answer may be remembered. {@link nearest} asks stores that do not have it.
+   */
+  near?(key: string, names: readonly string[]): string;
+
   /** One entry a server, in the order they were configured. Never rejects: a server that does not answer says so. */
   stats(): Promise<ServerStats[]>;
 
@@ -182,6 +189,22 @@ export function isStoreKey(key: string): boolean {
     if (code < 0x21 || code > 0x7e) return false;
   }
   return true;
+}
+
+/**
+ * What `store.near` answers. A store of a user's own that does not have it is taken for one server.
+ *
+ * @throws RangeError without `names`
+ */
+export function nearest(store: Store, key: string, names: readonly string[]): string {
+  return store.near?.(key, names) ?? firstName(names);
+}
+
+/** The answer of a store that keeps everything in one place. */
+export function firstName(names: readonly string[]): string {
+  const [first] = names;
+  if (first === undefined) throw new RangeError('near: no names');
+  return first;
 }
 
 /** The bytes of all pieces of `value` together. */

@@ -8,7 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { proxyAction } from '../../src/actions/proxy.js';
 import { settingsOf } from '../../src/config/load.js';
+import { stepOf } from '../support/action.js';
+import { exchangeOf } from '../support/exchange.js';
 import {
   type Origin,
   type Seen,
@@ -150,6 +153,16 @@ describe('what reaches the upstream', () => {
     ]);
   });
 
+  for (const method of ['M-SEARCH', 'PROPFIND', 'QUERY', 'REPORT', 'DELETE', 'OPTIONS', 'UNBIND']) {
+    test(`${method} and its body`, async () => {
+      await send(`${method} /m HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody`);
+      assert.deepEqual([last().method, last().target, last().body], [method, '/m', 'body']);
+      const head = `${method} /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n`;
+      await send(`${head}4\r\nmore\r\n0\r\n\r\n`);
+      assert.deepEqual([last().method, last().body], [method, 'more']);
+    });
+  }
+
   test('a body that the client holds back until it is told to continue', async () => {
     const client = await RawClient.connect(proxy.url);
     client.send(
@@ -272,13 +285,32 @@ describe('what comes back', () => {
   test('no more than Content-Length says', async () => {
     const response = await throughProxy(says(`HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n`));
     assert.match(response, /\r\n\r\nok$/);
+    const long = await throughProxy(says(`HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n${'0123456789'.repeat(3)}`));
+    assert.match(long, /\r\nContent-Length: 10\r\n[\s\S]*\r\n\r\n0123456789$/);
   });
 
-  test('nothing of an interim response', async () => {
-    const early = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
-    const response = await throughProxy(says(early));
-    assert.match(response, /^HTTP\/1\.1 200 .*ok$/s);
-    assert.doesNotMatch(response, /Link/);
+  test('a body in a transfer coding that nobody knows: as it is, until the connection ends', async () => {
+    const response = await throughProxy(says('HTTP/1.1 200 OK\r\nTransfer-Encoding: xyz\r\n\r\nabcdef'));
+    assert.match(response, /^HTTP\/1\.1 200 [\s\S]*abcdef/);
+    assert.doesNotMatch(response, /xyz/);
+  });
+
+  test('no trailers, and nothing that announces them', async () => {
+    const response = await throughProxy(
+      says('HTTP/1.1 200 OK\r\nTrailer: X-T\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: late\r\n\r\n'),
+    );
+    assert.match(response, /ok/);
+    assert.doesNotMatch(response, /trailer|x-t/i);
+  });
+
+  test('a short response as soon as it is there, a long one piece by piece', async () => {
+    const piece = 'x'.repeat(40_000);
+    const response = await throughProxy((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 80000\r\n\r\n');
+      socket.write(piece);
+      setTimeout(() => socket.write(piece), 20);
+    });
+    assert.equal(response.length - response.indexOf('\r\n\r\n') - 4, 80_000);
   });
 
   test('a 503 once: the upstream is not asked again', async () => {
@@ -364,6 +396,39 @@ describe('failures', () => {
     assert.equal(body.toString(), 'Bad Gateway\n');
     assert.equal(proxy.lines.length, 1);
     assert.match(JSON.stringify(proxy.lines[0]), new RegExp(`GET ${closed.url}/p\\?q: connection_refused`));
+  });
+
+  test('the name of the proxy is the configured one, in Via and in Proxy-Status', async (t) => {
+    const vias: (string | undefined)[] = [];
+    const origin = await startOrigin((request, response) => {
+      vias.push(request.headers.via);
+      response.destroy();
+    });
+    t.after(() => origin.close());
+    const proxy = await startProxy({ name: 'edge-1', actions: { proxy: origin.url } });
+    t.after(() => proxy.close());
+    const { message } = await fetchRaw(proxy.url, 'POST', '/');
+    assert.deepEqual(vias, ['1.1 edge-1']);
+    assert.equal(message.headers['proxy-status'], 'edge-1; error=connection_terminated');
+  });
+
+  test('the exchange says why, which tells a failure from a 502 of the upstream', async (t) => {
+    const origin = await startOrigin((request, response) => {
+      if (request.url === '/breaks') response.destroy();
+      else response.writeHead(502).end('own');
+    });
+    t.after(() => origin.close());
+    const step = stepOf(proxyAction, origin.url);
+    const responses = [];
+    for (const url of ['/breaks', '/own']) {
+      const exchange = await exchangeOf({ url });
+      await step(exchange);
+      responses.push([exchange.response?.status, exchange.response?.failure]);
+    }
+    assert.deepEqual(responses, [
+      [502, 'connection_terminated'],
+      [502, undefined],
+    ]);
   });
 
   test('no such host: 502', async (t) => {

@@ -39,7 +39,7 @@ const UNKEYED = [
 test('what a client could change a response with, behind the back of a key, stays behind', async () => {
   const headers = Object.fromEntries(UNKEYED.map((name) => [name, 'evil']));
   const { request } = await exchangeOf({ headers: { ...headers, 'x-mine': 'kept' } });
-  const sent = upstreamFields(request, '1.1', 'overwrite');
+  const sent = upstreamFields(request, '1.1 name', 'overwrite');
   assert.deepEqual(
     [...sent].filter(([, value]) => value === 'evil'),
     [],
@@ -50,7 +50,7 @@ test('what a client could change a response with, behind the back of a key, stay
 test('with "keep", claims about the client pass, requests that pretend to be others do not', async () => {
   const headers = Object.fromEntries(UNKEYED.map((name) => [name, 'evil']));
   const { request } = await exchangeOf({ headers });
-  const sent = upstreamFields(request, '1.1', 'keep');
+  const sent = upstreamFields(request, '1.1 name', 'keep');
   assert.equal(sent.get('x-forwarded-prefix'), 'evil');
   assert.equal(sent.get('forwarded'), 'evil');
   for (const name of ['Proxy', 'X-Original-URL', 'X-HTTP-Method-Override', 'X_Real_IP', 'X-Forwarded-Proto']) {
@@ -58,14 +58,14 @@ test('with "keep", claims about the client pass, requests that pretend to be oth
   }
 });
 
-test('Via says in which version the request came, behind what others said', async () => {
+test('Via says who forwarded it, behind what others said', async () => {
   const { request } = await exchangeOf({ headers: { via: '1.1 front' } });
-  assert.deepEqual(upstreamFields(request, '1.0', 'overwrite').all('via'), ['1.1 front', '1.0 lookaside']);
+  assert.deepEqual(upstreamFields(request, '1.0 edge', 'overwrite').all('via'), ['1.1 front', '1.0 edge']);
 });
 
 test('over a unix socket there is no address of the client to tell', async () => {
   const { request } = await exchangeOf({ remoteAddress: '' });
-  const sent = upstreamFields({ ...request, remote: { address: '', port: 0 } }, '1.1', 'overwrite');
+  const sent = upstreamFields({ ...request, remote: { address: '', port: 0 } }, '1.1 name', 'overwrite');
   assert.equal(sent.has('x-forwarded-for'), false);
   assert.equal(sent.get('x-forwarded-proto'), 'http');
 });

@@ -23,6 +23,9 @@ async function run(options: unknown, method: 'GET' | 'POST'): Promise<string | u
   const context: ChainContext = {
     store: () => assert.fail('a condition needs no store'),
     bodies: new BufferBudget(),
+    cacheName: 'lookaside',
+    secrets: [],
+    caches: new Set(),
     log: exchange.log,
   };
   const pending = bound.data(context)(exchange);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
-import { type Item, type Store, StoreError, type StoreErrorCode } from '../../src/store/store.js';
+import { type Item, nearest, type Store, StoreError, type StoreErrorCode } from '../../src/store/store.js';
 
 /**
  * What every {@link Store} promises, whatever it keeps its items in. `open` makes a store that works; several may be
@@ -396,6 +396,31 @@ export function storeBehaviour(name: string, open: () => Promise<Store>): void {
         }
         assert.equal(await store.get(planted), null);
         assert.deepEqual((await got(store, victim)).value, VALUE);
+      });
+    });
+
+    describe('near', () => {
+      test('is one of the names, the same every time, and the only one when there is one', async () => {
+        const names = Array.from({ length: 16 }, newKey);
+        for (const key of Array.from({ length: 20 }, newKey)) {
+          const near = nearest(store, key, names);
+          assert.ok(names.includes(near));
+          assert.equal(nearest(store, key, names), near);
+          assert.equal(nearest(store, key, [...names]), near);
+          assert.equal(nearest(store, key, [names[3] ?? '']), names[3]);
+        }
+      });
+
+      test('of a name is that name or one before it', async () => {
+        const names = Array.from({ length: 16 }, newKey);
+        for (const [i, name] of names.entries()) {
+          const near = names.indexOf(nearest(store, name, names));
+          assert.ok(near >= 0 && near <= i);
+        }
+      });
+
+      test('takes no names for a bug of the caller', () => {
+        assert.throws(() => nearest(store, newKey(), []), RangeError);
       });
     });
 

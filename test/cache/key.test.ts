@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { storeKey } from '../../src/cache/key.js';
+import { EPOCH_KEYS, internalKey, storeKey } from '../../src/cache/key.js';
 import { utf8ToBytes } from '../../src/http/byte-string.js';
 import { parseTarget } from '../../src/http/path.js';
 import { isStoreKey } from '../../src/store/store.js';
@@ -31,6 +31,22 @@ test('a path in UTF-8 is hashed as the bytes that were sent', () => {
   const { path } = parseTarget('/caf%C3%A9');
   assert.equal(storeKey(path), 'f6aebd903d4b0310a93831074db006a20f8ff668');
   assert.equal(storeKey(utf8ToBytes('/café')), storeKey(path));
+});
+
+test('a key in the name of the cache’s own items is hashed', () => {
+  assert.match(storeKey('lookaside:all'), /^[0-9a-f]{40}$/);
+  assert.match(storeKey('lookaside:'), /^[0-9a-f]{40}$/);
+  assert.equal(storeKey('lookaside'), 'lookaside');
+  assert.equal(storeKey('http://host/lookaside:all'), 'http://host/lookaside:all');
+});
+
+test('a key of the cache’s own is never longer than a store takes', () => {
+  assert.equal(internalKey('tag', 'news'), 'lookaside:tag:news');
+  for (const part of ['', 'a b', 'x'.repeat(250), 'caf\xe9']) {
+    assert.match(internalKey('lease', part), /^lookaside:lease:[0-9a-f]{40}$/);
+  }
+  assert.equal(new Set(EPOCH_KEYS).size, 16);
+  assert.equal(EPOCH_KEYS[15], 'lookaside:epoch:15');
 });
 
 test('a character that is not a byte is refused', () => {

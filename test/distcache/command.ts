@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { MAIN } from '../support/lookaside.js';
 
-/** The daemons as they were built beside these tests. */
+/** The daemons, under both of their names, as they were built beside these tests. */
 const COMMANDS = {
   dc_server: fileURLToPath(new URL('../../src/cli/dc-server.js', import.meta.url)),
   dc_client: fileURLToPath(new URL('../../src/cli/dc-client.js', import.meta.url)),
+  lookaside: MAIN,
 } as const;
 
 export type CommandName = keyof typeof COMMANDS;

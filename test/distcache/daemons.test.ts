@@ -42,7 +42,7 @@ describe('wrong usage', () => {
   const inProcess = { dc_server: runDistcacheServer, dc_client: runDistcacheClient };
 
   /** What a command says and returns that does not come to the point of serving. */
-  async function refusal(context: TestContext, name: CommandName, args: readonly string[]) {
+  async function refusal(context: TestContext, name: keyof typeof inProcess, args: readonly string[]) {
     const write = context.mock.method(process.stderr, 'write', () => true);
     const status = await inProcess[name](args);
     const text = write.mock.calls.map((call) => String(call.arguments[0])).join('');
@@ -55,6 +55,7 @@ describe('wrong usage', () => {
     ['dc_server', ['-listen'], 'Error, --listen requires an argument'],
     ['dc_server', ['-listen', unix, '-sessions', '0'], 'Error, --sessions given an invalid argument'],
     ['dc_server', ['-listen', unix, '-sessions', '60001'], 'Error, --sessions given an invalid argument'],
+    ['dc_server', ['-listen', unix, '-memory', '0'], 'Error, --memory given an invalid argument'],
     ['dc_server', ['-listen', unix, '-progress', '1000001'], 'Error, --progress given an invalid argument'],
     ['dc_server', ['-listen', unix, '-sockperms', '9'], 'Error, --sockperms given an invalid argument'],
     ['dc_server', ['--listen', unix, '--sessions', 'many'], 'Error, --sessions given an invalid argument'],
@@ -126,6 +127,32 @@ describe('the socket', () => {
     assert.deepEqual([statSync(path).uid, statSync(path).gid], [user, group]);
     assert.equal(server.stderr, '');
   });
+
+  test('gets another owner with the group of that user, or another group; or stays whose it is when it can not', async (context) => {
+    const [user, group] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'nobody'])));
+    for (const [flags, owner, given] of [
+      [['-sockowner', 'nobody'], { uid: user, gid: group }, "user 'nobody' and group ''"],
+      [['-sockowner', 'nobody', '-sockgroup', '0'], { uid: user, gid: 0 }, "user 'nobody' and group '0'"],
+    ] as const) {
+      const path = newPath();
+      const server = new Command('dc_server', ['-listen', `UNIX:${path}`, ...flags]);
+      context.after(() => server.stop('SIGKILL'));
+      if (process.getuid?.() === 0) await server.until(() => isOwnedBy(path, owner), 'gives the socket away');
+      else {
+        const warning = `Warning, can't set socket ownership to ${given}, continuing anyway\n`;
+        await server.until(() => server.stderr === warning, 'warns');
+      }
+      const peer = await Peer.connect({ path });
+      assert.deepEqual(await peer.ask('have', ID), NOT_OK);
+      peer.leave();
+      if (process.getuid?.() === 0) assert.equal(server.stderr, '');
+    }
+  });
+
+  function isOwnedBy(path: string, { uid, gid }: { uid: number | undefined; gid: number | undefined }): boolean {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found?.uid === uid && found?.gid === gid;
+  }
 
   test('of an unknown owner is served all the same, with a warning', async (context) => {
     const { command } = await start(context, 'dc_server', [
@@ -319,6 +346,17 @@ describe('dc_server', () => {
     assert.deepEqual(await peer.ask('add', addPayload(ID, Buffer.from('a session'), 1)), OK);
     await delay(50);
     assert.deepEqual(await peer.ask('have', ID), OK);
+    peer.leave();
+  });
+
+  test('keeps no more than the memory it is given', async (context) => {
+    const { path } = await start(context, 'dc_server', ['-memory', '1', '-sessions', '60000']);
+    const peer = await Peer.connect({ path });
+    const large = 'x'.repeat(30_000);
+    for (let i = 0; i < 100; i++) assert.deepEqual(await peer.ask('add', add(`id ${i}`, large)), OK);
+    let kept = 0;
+    for (let i = 0; i < 100; i++) if ((await peer.ask('have', Buffer.from(`id ${i}`))).equals(OK)) kept++;
+    assert.ok(kept >= 30 && kept <= 34, `${kept} of 30 KB in 1 MiB`);
     peer.leave();
   });
 

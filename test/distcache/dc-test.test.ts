@@ -189,6 +189,28 @@ describe('a server that is wrong is found out', () => {
     assert.equal(status, 1);
   });
 
+  test('is none to a lossy test, which tells how much there was of it', async () => {
+    const right = rightServer();
+    const server = await ScriptedServer.start((request, connection) => {
+      if (server.requests.length % 10 === 0) connection.socket.destroy();
+      else right(request, connection);
+    });
+    const { status, stderr } = await dcTest('-connect', server.address, '-persistent', '-lossy');
+    await server.stop();
+    assert.match(stderr, /\nInfo, all tests complete\nInfo, 100 without an answer, [0-9]+ as if sessions were lost\n/);
+    assert.equal(status, 0);
+  });
+
+  test('wrong data is a failure to a lossy test, too', async () => {
+    const wrong: Wrong = (operation, payload) =>
+      operation === 'get' && payload.length > 1 ? Buffer.alloc(50) : payload;
+    const server = await ScriptedServer.start(rightServer(wrong));
+    const { status, stderr } = await dcTest('-connect', server.address, '-lossy');
+    await server.stop();
+    assert.match(stderr, /\nError, received mismatched session\n/);
+    assert.equal(status, 1);
+  });
+
   test('a failure is repeated with its seed', async () => {
     const outcomes = [];
     for (const seed of ['11', '11', '12']) {

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Memcached, startMemcached } from '../support/memcached.js';
 import { Command, temporaryDirectory } from './command.js';
-import { type Ended, runTool, Tool } from './tools.js';
+import { type Ended, Tool } from './tools.js';
 
 const directory = temporaryDirectory();
 const serverPath = join(directory, 'server.sock');
@@ -15,6 +15,9 @@ const RESPONSE_TIMEOUT_MS = 500;
 
 /** How long an operation may take at worst: twice that, when it is asked again, and a loaded machine. */
 const BOUND_MS = 2 * RESPONSE_TIMEOUT_MS + 2000;
+
+/** How long a failure lasts at least. */
+const OUTAGE_MS = 2 * RESPONSE_TIMEOUT_MS;
 
 /** For everything to be as before after a failure. */
 const RECOVERY_MS = 10_000;
@@ -27,7 +30,7 @@ before(async () => {
   memcached = await startMemcached();
   await startServer();
   const times = ['-retry', '100', '-timeout', String(RESPONSE_TIMEOUT_MS)];
-  proxy = new Command('dc_client', ['-listen', `UNIX:${proxyPath}`, '-server', `UNIX:${serverPath}`, ...times]);
+  proxy = daemon('client', '-listen', `UNIX:${proxyPath}`, '-server', `UNIX:${serverPath}`, ...times);
   await proxy.listening(proxyPath);
 });
 
@@ -41,15 +44,22 @@ after(async () => {
   await memcached.stop();
 });
 
+function daemon(...args: string[]): Command {
+  return new Command('lookaside', ['distcache', ...args]);
+}
+
 async function startServer(): Promise<void> {
-  server = new Command('dc_server', ['-listen', `UNIX:${serverPath}`, '--memcached', memcached.server]);
+  server = daemon('server', '-listen', `UNIX:${serverPath}`, '--memcached', memcached.server);
   await server.listening(serverPath);
 }
 
-function testArguments(operations: number): string[] {
-  const size = ['-sessions', '100', '-ops', String(operations)];
-  return ['-connect', `UNIX:${proxyPath}`, '-persistent', '-concurrency', '4', ...size];
+function startTest(operations: number, ...more: string[]): Tool {
+  const size = ['-sessions', '100', '-ops', String(operations), '-concurrency', '4'];
+  return new Tool('lookaside', ['distcache', 'test', '-connect', `UNIX:${proxyPath}`, '-persistent', ...size, ...more]);
 }
+
+/** More operations than are done in the time. */
+const UNENDING = 1_000_000;
 
 /** A test through the proxy that `disturb` comes in the middle of; resolves when it has failed, in time. */
 async function disturbed(disturb: () => unknown): Promise<Ended> {
@@ -67,9 +77,9 @@ async function disturbed(disturb: () => unknown): Promise<Ended> {
 async function underWay(): Promise<Tool> {
   const deadline = performance.now() + RECOVERY_MS;
   for (;;) {
-    const test = new Tool('dc_test', [...testArguments(1_000_000), '-progress', '200']);
+    const test = startTest(UNENDING, '-progress', '200');
     while (test.child.exitCode === null) {
-      if (test.output.includes('total operations')) return test;
+      if (operationsOf(test) > 0) return test;
       await delay(5);
     }
     assert.ok(performance.now() < deadline, test.output);
@@ -79,7 +89,7 @@ async function underWay(): Promise<Tool> {
 /** A test during a failure. */
 async function testNow(): Promise<Ended> {
   const startedAt = performance.now();
-  const ended = await runTool('dc_test', testArguments(10_000));
+  const ended = await startTest(10_000).ended;
   const elapsedMs = performance.now() - startedAt;
   assert.ok(elapsedMs < BOUND_MS, `the test took ${elapsedMs} ms: ${ended.stderr}`);
   return ended;
@@ -89,10 +99,25 @@ async function testNow(): Promise<Ended> {
 async function recovered(): Promise<void> {
   const deadline = performance.now() + RECOVERY_MS;
   for (;;) {
-    const { status, stderr } = await runTool('dc_test', testArguments(2000));
+    const { status, stderr } = await startTest(2000).ended;
     if (status === 0) return;
     assert.doesNotMatch(stderr, /mismatch/);
     assert.ok(performance.now() < deadline, stderr);
+  }
+}
+
+/** What a test has reported so far. */
+function operationsOf({ output }: Tool): number {
+  return Number(/.*total operations = +([0-9]+)/s.exec(output)?.[1] ?? 0);
+}
+
+async function goesOn(test: Tool): Promise<void> {
+  const before = operationsOf(test);
+  const deadline = performance.now() + BOUND_MS;
+  while (operationsOf(test) <= before) {
+    assert.equal(test.child.exitCode, null, test.output);
+    assert.ok(performance.now() < deadline, `it stands still: ${test.output.slice(-200)}`);
+    await delay(5);
   }
 }
 
@@ -101,36 +126,78 @@ const NO_SERVER = /^Error, transaction failure$/m;
 
 /** What a test says when the server can not reach what it keeps: nothing is there, and nothing can be added. */
 const NO_MEMCACHED = /^Error, (add|get|remove|have) failed!$/m;
+const NOTHING_ADDED = /^Error, add failed!$/m;
 
-test('a server that is killed, and started again', async () => {
-  assert.match((await disturbed(() => server.stop('SIGKILL'))).stderr, NO_SERVER);
-  assert.match((await testNow()).stderr, NO_SERVER);
-  await startServer();
-  await recovered();
-});
+interface Failure {
+  readonly what: string;
+  begin(): unknown;
+  end(): unknown;
+  /** What a test says that it hits. */
+  readonly says: RegExp;
+  /** What a test says that begins while it lasts; not given when it does not. */
+  readonly saysDuring?: RegExp;
+}
 
-test('a server that is stopped, and goes on', async () => {
-  assert.match((await disturbed(() => server.child.kill('SIGSTOP'))).stderr, NO_SERVER);
-  assert.match((await testNow()).stderr, NO_SERVER);
-  server.child.kill('SIGCONT');
-  await recovered();
-});
+const FAILURES: readonly Failure[] = [
+  {
+    what: 'a server that is killed, and started again',
+    begin: () => server.stop('SIGKILL'),
+    end: startServer,
+    says: NO_SERVER,
+    saysDuring: NO_SERVER,
+  },
+  {
+    what: 'a server that is stopped, and goes on',
+    begin: () => server.child.kill('SIGSTOP'),
+    end: () => server.child.kill('SIGCONT'),
+    says: NO_SERVER,
+    saysDuring: NO_SERVER,
+  },
+  {
+    what: 'a memcached that is killed, and started again',
+    begin: () => memcached.kill(),
+    end: () => memcached.restart(),
+    says: NO_MEMCACHED,
+    saysDuring: NOTHING_ADDED,
+  },
+  {
+    what: 'a memcached that is stopped, and goes on',
+    begin: () => memcached.pause(),
+    end: () => memcached.resume(),
+    says: NO_MEMCACHED,
+    saysDuring: NOTHING_ADDED,
+  },
+  {
+    what: 'a memcached that loses everything',
+    begin: () => memcached.restart(),
+    end: () => {},
+    says: NO_MEMCACHED,
+  },
+];
 
-test('a memcached that is killed, and started again', async () => {
-  assert.match((await disturbed(() => memcached.kill())).stderr, NO_MEMCACHED);
-  assert.match((await testNow()).stderr, /^Error, add failed!$/m);
-  await memcached.restart();
-  await recovered();
-});
+for (const { what, begin, end, says, saysDuring } of FAILURES) {
+  test(`${what}, fails a test soon, and no test after it`, async () => {
+    assert.match((await disturbed(begin)).stderr, says);
+    if (saysDuring !== undefined) assert.match((await testNow()).stderr, saysDuring);
+    await end();
+    await recovered();
+  });
+}
 
-test('a memcached that is stopped, and goes on', async () => {
-  assert.match((await disturbed(() => memcached.pause())).stderr, NO_MEMCACHED);
-  assert.match((await testNow()).stderr, /^Error, add failed!$/m);
-  memcached.resume();
-  await recovered();
-});
-
-test('a memcached that loses everything', async () => {
-  assert.match((await disturbed(() => memcached.restart())).stderr, NO_MEMCACHED);
-  await recovered();
+test('all of them together make no answer late or wrong', async () => {
+  const long = startTest(UNENDING, '-progress', '500', '-lossy');
+  for (const { begin, end } of FAILURES) {
+    await goesOn(long);
+    await begin();
+    await delay(OUTAGE_MS);
+    await goesOn(long);
+    await end();
+    await recovered();
+  }
+  const { status, stderr } = await long.stop('SIGINT');
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /^Info, interrupted after [0-9]+ of 1000000 tests$/m);
+  assert.match(stderr, /^Info, [1-9][0-9]* without an answer, [1-9][0-9]* as if sessions were lost$/m);
+  const [, longestMs] = /([0-9.]+) \(max\)$/m.exec(stderr) ?? [];
+  assert.ok(Number(longestMs) < BOUND_MS, `an operation took ${longestMs} ms`);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MemoryCache } from '../../src/distcache/memory-cache.js';
+import { MemoryCache, SESSION_OVERHEAD_BYTES } from '../../src/distcache/memory-cache.js';
 import { sessionCacheBehaviour } from '../behaviour/session-cache.js';
 
 sessionCacheBehaviour('the cache in the process', async () => {
@@ -26,6 +26,14 @@ for (const max of [0, 63, 60_001, Number.NaN]) {
     assert.throws(() => new MemoryCache(max), RangeError);
   });
 }
+
+test('a cache that could not hold the largest session is refused', () => {
+  assert.throws(() => new MemoryCache(64, SESSION_OVERHEAD_BYTES + 32_767), RangeError);
+  const cache = new MemoryCache(64, SESSION_OVERHEAD_BYTES + 32_768);
+  const [id, largest] = [idOf(1), Buffer.alloc(32_768 - idOf(1).length)];
+  for (let i = 0; i < 3; i++) assert.equal(cache.add(idOf(i), largest, 60_000, 0), true);
+  assert.deepEqual([cache.count(0), cache.have(id, 0), cache.have(idOf(2), 0)], [1, false, true]);
+});
 
 test('a full cache of 64 throws out the two that expire soonest, and never the new one', () => {
   const cache = new MemoryCache(64);
@@ -67,18 +75,26 @@ test('being looked at does not save a session', () => {
   assert.equal(cache.have(idOf(0), 0), false);
 });
 
+const MAX_BYTES = 110_000;
+
 /** The same, the slow way: a list in the order of expiry. */
 class Model {
-  #sessions: { id: number; expiresAt: number }[] = [];
+  #sessions: { id: number; expiresAt: number; bytes: number }[] = [];
 
-  add(id: number, timeoutMs: number, now: number): boolean {
+  add(id: number, dataBytes: number, timeoutMs: number, now: number): boolean {
     this.#sessions = this.#sessions.filter(({ expiresAt }) => expiresAt >= now);
     if (this.have(id, now)) return false;
     if (timeoutMs === 0) return true;
+    const bytes = idOf(id).length + dataBytes + SESSION_OVERHEAD_BYTES;
     if (this.#sessions.length >= 64) this.#sessions.splice(0, 2);
-    this.#sessions.push({ id, expiresAt: Math.floor(now) + timeoutMs });
+    while (this.bytes + bytes > MAX_BYTES) this.#sessions.shift();
+    this.#sessions.push({ id, expiresAt: Math.floor(now) + timeoutMs, bytes });
     this.#sessions.sort((one, other) => one.expiresAt - other.expiresAt);
     return true;
+  }
+
+  get bytes(): number {
+    return this.#sessions.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   remove(id: number, now: number): boolean {
@@ -100,17 +116,20 @@ test('any operations in any order have the effect of the slow way', () => {
   const operation = fc.record({
     what: fc.constantFrom('add', 'add', 'add', 'add', 'remove', 'have'),
     id: fc.nat(90),
+    // the bytes are used up by a few of the larger ones, and by 64 of the smaller ones they are not
+    dataBytes: fc.oneof(fc.constant(4), fc.nat(6000)),
     timeoutMs: fc.nat(3000),
     passMs: fc.double({ min: 0, max: 30, noNaN: true }),
   });
   fc.assert(
     fc.property(fc.array(operation, { minLength: 100, maxLength: 400, size: 'max' }), (operations) => {
-      const [cache, model] = [new MemoryCache(64), new Model()];
+      const [cache, model] = [new MemoryCache(64, MAX_BYTES), new Model()];
       let now = 0;
-      for (const { what, id, timeoutMs, passMs } of operations) {
+      for (const { what, id, dataBytes, timeoutMs, passMs } of operations) {
         now += passMs;
         if (what === 'add') {
-          assert.equal(cache.add(idOf(id), DATA, timeoutMs, now), model.add(id, timeoutMs, now));
+          const isAdded = cache.add(idOf(id), Buffer.alloc(dataBytes), timeoutMs, now);
+          assert.equal(isAdded, model.add(id, dataBytes, timeoutMs, now));
         } else if (what === 'remove') assert.equal(cache.remove(idOf(id), now), model.remove(id, now));
         else assert.equal(cache.have(idOf(id), now), model.have(id, now));
         assert.equal(cache.count(now), model.count(now));

@@ -423,6 +423,15 @@ describe('several servers', () => {
     peer.leave();
   });
 
+  test('each of them has its turn, though those before it may be tried again at once', async (context) => {
+    const last = await realServer(context);
+    const servers = [`UNIX:${newPath()}`, `UNIX:${newPath()}`, last.address];
+    const { connect } = await open(context, servers, { retryMs: 0 });
+    const peer = await connect();
+    assert.deepEqual(await peer.ask('have', ID), NOT_OK);
+    peer.leave();
+  });
+
   test('a silent one is left for the next', async (context) => {
     const [silent, other] = [await scripted(context), await realServer(context)];
     const { connect } = await open(context, [silent.address, other.address], { responseTimeoutMs: 100 });

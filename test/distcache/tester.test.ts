@@ -16,6 +16,7 @@ const plan: TestPlan = {
   concurrency: 1,
   seed: 1,
   strictExpiry: false,
+  lossy: false,
 };
 
 /** A cache that is right, and remembers what it was asked. */
@@ -78,6 +79,13 @@ describe('what must be there', () => {
   const mark = { sentAt: 1000, answeredAt: 1100, timeoutMs: 5000 };
   const cases = [
     { what: 'what was not added is absent', mark: 'absent', at: [2000, 2001], tolerant: 'absent', strict: 'absent' },
+    {
+      what: 'of what may have been lost nothing is sure',
+      mark: 'unknown',
+      at: [1, 2],
+      tolerant: 'either',
+      strict: 'either',
+    },
     { what: 'what was added is present', mark, at: [1100, 1101], tolerant: 'present', strict: 'present' },
     { what: 'until just before its time', mark, at: [5000, 5949], tolerant: 'present', strict: 'present' },
     { what: 'about its time it may be gone', mark, at: [5900, 5950], tolerant: 'either', strict: 'either' },
@@ -257,6 +265,16 @@ describe('a test', () => {
     assert.ok(report.succeeded < 1000, `${report.succeeded} more succeeded`);
   });
 
+  test('ends before its time when it is stopped', async () => {
+    const tester = new Tester(plan);
+    const report = await tester.run([new RightClient()], (succeeded) => {
+      if (succeeded === 100) tester.stop();
+    });
+    assert.equal(report.failure, undefined);
+    assert.equal(report.succeeded, 100);
+    assert.equal(report.latencies.length, 100);
+  });
+
   test('ends with an error that is no failure of the server', async () => {
     const client = new RightClient();
     client.has = async () => {
@@ -273,6 +291,102 @@ describe('a test', () => {
     assert.equal(report.failure, 'no-answer');
     assert.equal(report.cause, cause);
     assert.ok(report.succeeded < 1000);
+  });
+});
+
+describe('a lossy test', () => {
+  const lossy = { ...plan, lossy: true, operations: 20_000 };
+
+  /** Does an operation of three at once, one long after it said `no` or nothing, and one never. */
+  function late(cache: RightClient, saysNo: boolean): TestedClient {
+    const due: (() => unknown)[] = [];
+    let asked = 0;
+    const sometime = async <Result>(act: () => Promise<Result>, no: Result): Promise<Result> => {
+      if (due.length > 30) await due.shift()?.();
+      const turn = asked++ % 3;
+      if (turn === 0) return act();
+      if (turn === 1) due.push(act);
+      if (saysNo) return no;
+      throw new DistcacheError('timeout', 'no answer within 2000 ms');
+    };
+    return {
+      add: (id, data, timeoutMs) => sometime(() => cache.add(id, data, timeoutMs), false),
+      get: (id) => sometime(() => cache.get(id), undefined),
+      remove: (id) => sometime(() => cache.remove(id), false),
+      has: (id) => sometime(() => cache.has(id), false),
+    };
+  }
+
+  test('is like others when nothing is lost', async () => {
+    const { failure, succeeded, unanswered, lost } = await run(lossy, new RightClient());
+    assert.deepEqual(
+      { failure, succeeded, unanswered, lost },
+      { failure: undefined, succeeded: 20_000, unanswered: 0, lost: 0 },
+    );
+  });
+
+  test('goes on when there is no answer, whatever becomes of the operation', async () => {
+    const { failure, succeeded, unanswered, lost, latencies } = await run(lossy, late(new RightClient(), false));
+    assert.deepEqual(
+      { failure, succeeded, answered: latencies.length },
+      { failure: undefined, succeeded: 20_000, answered: 20_000 },
+    );
+    assert.ok(Math.abs(unanswered - 13_333) <= 1, `${unanswered}`);
+    assert.ok(lost > 10, `${lost}`);
+  });
+
+  test('goes on when the answer is no, whatever becomes of the operation', async () => {
+    const { failure, succeeded, unanswered, lost } = await run(lossy, late(new RightClient(), true));
+    assert.deepEqual({ failure, succeeded, unanswered }, { failure: undefined, succeeded: 20_000, unanswered: 0 });
+    assert.ok(lost > 1000, `${lost}`);
+  });
+
+  test('counts no loss when a session is gone that may have been removed', async () => {
+    class Silent extends RightClient {
+      override async remove(id: Buffer): Promise<boolean> {
+        await super.remove(id);
+        throw new DistcacheError('timeout', 'no answer within 2000 ms');
+      }
+    }
+    const { failure, unanswered, lost } = await run(lossy, new Silent());
+    assert.deepEqual({ failure, lost }, { failure: undefined, lost: 0 });
+    assert.ok(unanswered > 4000, `${unanswered}`);
+  });
+
+  test('goes on when everything is lost now and then', async () => {
+    class Forgetful extends RightClient {
+      override async has(id: Buffer): Promise<boolean> {
+        if (this.asked.length % 50 === 0) this.sessions.clear();
+        return super.has(id);
+      }
+    }
+    const { failure, lost } = await run(lossy, new Forgetful());
+    assert.equal(failure, undefined);
+    assert.ok(lost > 100, `${lost}`);
+  });
+
+  test('finds other data', async () => {
+    class Swapping extends RightClient {
+      override async get(id: Buffer): Promise<Buffer | undefined> {
+        const [first] = this.sessions.values();
+        return (await super.get(id)) && first?.data;
+      }
+    }
+    assert.equal((await run(lossy, new Swapping())).failure, 'mismatch');
+  });
+
+  test('finds a session that was removed', async () => {
+    class Undead extends RightClient {
+      override async remove(id: Buffer): Promise<boolean> {
+        return this.has(id);
+      }
+    }
+    assert.match((await run(lossy, new Undead())).failure ?? 'none', /^(get|have|remove)-succeeded$/);
+  });
+
+  test('with strict expiry finds a session that is kept too long', async () => {
+    const short = { ...lossy, timeout: 1, timeoutSpread: 0, sessions: 512, operations: 5000, strictExpiry: true };
+    assert.match((await run(short, new ForgettingNothing())).failure ?? 'none', /^(get|have|remove)-succeeded$/);
   });
 });
 

@@ -2,11 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { MAIN } from '../support/lookaside.js';
 
-/** The tools that are no daemons, as they were built beside these tests. */
+/** The tools that are no daemons, under both of their names, as they were built beside these tests. */
 const TOOLS = {
   dc_test: fileURLToPath(new URL('../../src/cli/dc-test.js', import.meta.url)),
   dc_snoop: fileURLToPath(new URL('../../src/cli/dc-snoop.js', import.meta.url)),
+  lookaside: MAIN,
 } as const;
 
 export type ToolName = keyof typeof TOOLS;
@@ -54,8 +56,8 @@ export class Tool {
     child.once('exit', () => process.off('exit', kill));
   }
 
-  async stop(): Promise<Ended> {
-    this.child.kill('SIGTERM');
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
+    this.child.kill(signal);
     return this.ended;
   }
 }

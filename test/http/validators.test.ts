@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Fields } from '../../src/http/fields.js';
-import { entityTag, evaluateConditions, notModifiedFields } from '../../src/http/validators.js';
+import {
+  conditionalFields,
+  entityTag,
+  evaluateConditions,
+  hasValidator,
+  isConditional,
+  notModifiedFields,
+  withoutConditions,
+} from '../../src/http/validators.js';
 
 const NOW = Date.UTC(2026, 6, 1);
 const MODIFIED = 'Sun, 06 Nov 1994 08:49:37 GMT';
@@ -131,4 +139,50 @@ test('a tag is found in a list exactly when it is a member', () => {
       assert.equal(verdict({ 'If-None-Match': condition }, { ETag: `"${tag}"` }), wanted);
     }),
   );
+});
+
+test('the origin is asked by the validators as they are stored', () => {
+  const asked = (...flat: string[]) => conditionalFields(new Fields(flat));
+  assert.deepEqual(asked('ETag', 'W/"a"', 'Last-Modified', MODIFIED), [
+    ['If-None-Match', 'W/"a"'],
+    ['If-Modified-Since', MODIFIED],
+  ]);
+  assert.deepEqual(asked('Last-Modified', 'Sunday, 06-Nov-94 08:49:37 GMT'), [
+    ['If-Modified-Since', 'Sunday, 06-Nov-94 08:49:37 GMT'],
+  ]);
+  assert.deepEqual(asked('ETag', 'abcdef'), [['If-None-Match', 'abcdef']]);
+  assert.deepEqual(asked(), []);
+});
+
+test('what is no validator is not sent: it might match anything', () => {
+  for (const flat of [
+    ['ETag', '*'],
+    ['ETag', ''],
+    ['ETag', '"a", "b"'],
+    ['ETag', '"a"', 'ETag', '"b"'],
+    ['ETag', 'a, b'],
+    ['ETag', '"a b"'],
+    ['Last-Modified', '0'],
+    ['Last-Modified', MODIFIED, 'Last-Modified', LATER],
+  ]) {
+    assert.deepEqual(conditionalFields(new Fields(flat)), [], flat.join());
+    assert.equal(hasValidator(new Fields(flat)), false);
+  }
+  assert.equal(hasValidator(new Fields(['ETag', '""'])), true);
+});
+
+test('a request with a precondition is conditional; a range makes none', () => {
+  for (const name of ['If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since']) {
+    assert.equal(isConditional(new Fields([name, 'x'])), true, name);
+  }
+  assert.equal(isConditional(new Fields(['Range', 'bytes=0-1', 'If-Range', '"a"'])), false);
+});
+
+test('without its conditions a request asks for all of what is there now', () => {
+  const request = new Fields([
+    ...['Accept', 'a', 'if-match', '*', 'If-None-Match', '"a"', 'If-Modified-Since', 'x', 'If-Unmodified-Since', 'x'],
+    ...['Range', 'bytes=0-1', 'If-Range', '"a"', 'X-B', '2'],
+  ]);
+  assert.deepEqual(withoutConditions(request).flat(), ['Accept', 'a', 'X-B', '2']);
+  assert.equal(request.has('range'), true);
 });

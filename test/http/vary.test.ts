@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Fields } from '../../src/http/fields.js';
-import { variantDigest, varyNames } from '../../src/http/vary.js';
+import { languageDigest, preferredLanguage, variantDigest, varyNames } from '../../src/http/vary.js';
 
 test('a response without Vary has one variant', () => {
   assert.deepEqual(varyNames(new Fields()), []);
@@ -49,7 +49,81 @@ test('an absent field is another value than an empty one, and as good as an abse
 });
 
 test('the digest is 32 hexadecimal digits, and of stable value: it lies in the store', () => {
-  assert.equal(digest(['accept-encoding'], 'Accept-Encoding', 'gzip, br'), '5a31ffb3ed314bf6ee2b9877955304a3');
+  assert.equal(digest(['foo'], 'Foo', 'gzip, br'), 'e85a26a946618ce3e279f8c919100ef6');
+});
+
+const same = (name: string, values: string[]) =>
+  assert.equal(new Set(values.map((value) => digest([name], name, value))).size, 1, values.join(' | '));
+const different = (name: string, values: string[]) =>
+  assert.equal(new Set(values.map((value) => digest([name], name, value))).size, values.length, values.join(' | '));
+
+test('languages are compared by what the client prefers, not by how it writes it', () => {
+  same('accept-language', ['en, de', 'de, en', 'eN,De', ' en ,   de', 'en;q=1, de;q=1.000', 'de,,en,', 'en, de, en']);
+  same('accept-language', ['en;q=0.5, de', 'de, EN ; q=0.50', 'de,en;Q=0.5']);
+  different('accept-language', ['en, de', 'en, de;q=0.9', 'en;q=0.9, de', 'en', 'en, de;q=0', 'en, *', '']);
+});
+
+test('encodings are compared in the same way, and none passes for another', () => {
+  same('accept-encoding', ['gzip, br', 'br,GZIP', 'x-gzip, br;q=1.0']);
+  different('accept-encoding', [
+    'gzip',
+    'br',
+    'gzip, br',
+    'gzip, br, dcb',
+    'gzip, br, dcz',
+    'gzip;q=0',
+    'identity',
+    '*',
+  ]);
+});
+
+test('what can not be understood is compared letter by letter', () => {
+  for (const name of ['accept-language', 'accept-encoding']) {
+    different(name, [
+      'en, de;q=2',
+      'de;q=2, en',
+      'EN, de;q=2',
+      'en;q=0.5, en;q=0.6',
+      'en;q=0.6, en;q=0.5',
+      'e n',
+      'en;x=1',
+    ]);
+    same(name, ['en , de;q=2', 'en,de;q=2']);
+  }
+});
+
+test('of other fields letter case and order count', () => {
+  different('accept', ['a, b', 'b, a', 'A, b']);
+});
+
+test('the preferred language is the one that the client likes best', () => {
+  const preferred = (value?: string) => preferredLanguage(Fields.from({ 'Accept-Language': value }));
+  assert.equal(preferred('fr;q=0.5, DE;q=1.0'), 'de');
+  assert.equal(preferred('en'), 'en');
+  for (const value of ['en, de', '*', 'en;q=0', 'en;q=x', '', undefined])
+    assert.equal(preferred(value), undefined, value);
+});
+
+test('a variant in a language is found by a request for that language, when all else is the same', () => {
+  const names = ['accept-language', 'foo'];
+  const filed = languageDigest(names, new Fields(['Accept-Language', 'en, de', 'Foo', '1']), 'de');
+  assert.equal(filed, languageDigest(names, new Fields(['Accept-Language', 'fr;q=0.5, de', 'Foo', '1']), 'DE'));
+  assert.notEqual(filed, languageDigest(names, new Fields(['Accept-Language', 'de', 'Foo', '2']), 'de'));
+  assert.equal(filed, digest(names, 'Accept-Language', 'de', 'Foo', '1'));
+  assert.equal(languageDigest(['foo'], new Fields(['Foo', '1']), 'de'), undefined);
+});
+
+test('any request with a selecting field has a digest, the same for the same list in another order', () => {
+  const tag = fc.constantFrom('en', 'de', 'fr', 'gzip', 'br', '*', 'x-gzip', 'e n', '');
+  const quality = fc.constantFrom('', ';q=0', ';q=0.5', ';q=1', '; Q=0.25', ';q=7');
+  const member = fc.tuple(tag, quality).map((pair) => pair.join(''));
+  fc.assert(
+    fc.property(fc.uniqueArray(member, { selector: (text) => text.split(';')[0] }), (members) => {
+      const valid = members.every((text) => !text.includes('e n') && !text.includes('q=7') && !text.startsWith(';'));
+      fc.pre(valid && !(members.some((m) => m.startsWith('x-gzip')) && members.some((m) => m.startsWith('gzip'))));
+      same('accept-language', [members.join(', '), members.toReversed().join(',')]);
+    }),
+  );
 });
 
 test('a value can not pass for the values of two fields', () => {

@@ -1,9 +1,12 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import Fastify from 'fastify';
-import { Exchange } from '../../src/actions/exchange.js';
+import { ClientConnection } from '../../src/actions/client-connection.js';
+import { Exchange, receivedRequest } from '../../src/actions/exchange.js';
 
 export interface ExchangeInit {
   /** Default `GET`. */
-  readonly method?: 'DELETE' | 'GET' | 'HEAD' | 'OPTIONS' | 'PATCH' | 'POST' | 'PUT';
+  readonly method?: string;
   /** Request target, taken as it is, however odd; default `/`. */
   readonly url?: string;
   /** `host` is `example.com` unless given. */
@@ -13,31 +16,25 @@ export interface ExchangeInit {
   readonly body?: string;
 }
 
-/** The exchange that a Fastify handler gets for a request, for tests of what reads or changes exchanges. */
+const { log } = Fastify();
+
+/** The exchange of a request that no connection carried, for tests of what reads or changes exchanges. */
 export async function exchangeOf(init: ExchangeInit = {}): Promise<Exchange> {
   const { url = '/', headers, body, method = 'GET', remoteAddress = '127.0.0.1' } = init;
-  const app = Fastify();
-  const made: Exchange[] = [];
-  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
-  app.route({
-    method: app.supportedMethods,
-    url: '/',
-    handler: async (request, reply) => {
-      // inject() would tidy an odd target up on its way, which a socket does not.
-      request.raw.url = url;
-      made.push(new Exchange(request, reply));
-      return '';
-    },
-  });
-  const response = await app.inject({
-    method,
-    url: '/',
-    headers: { host: 'example.com', ...headers },
-    remoteAddress,
-    ...(body === undefined ? {} : { payload: body }),
-  });
-  await app.close();
-  const [exchange] = made;
-  if (exchange === undefined) throw new Error(`the request did not reach the handler: ${response.body}`);
-  return exchange;
+  const socket = new Socket();
+  Object.defineProperties(socket, { remoteAddress: { value: remoteAddress }, remotePort: { value: 50_000 } });
+  const request = new IncomingMessage(socket);
+  const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+  const given = Object.entries({ ...headers, ...length }).map(([name, value]) => [name.toLowerCase(), value] as const);
+  const fields = Object.entries({ host: 'example.com', ...Object.fromEntries(given) });
+  request.rawHeaders = fields.flatMap(([name, values]) => [values].flat().flatMap((value) => [name, value]));
+  for (const [name, value] of fields) request.headers[name] = value;
+  Object.assign(request, { method, url, httpVersion: '1.1' });
+  if (body !== undefined) request.push(body);
+  request.push(null);
+  return new Exchange(
+    receivedRequest(request, 'http'),
+    new ClientConnection(request, new ServerResponse(request)),
+    log,
+  );
 }

@@ -1,5 +1,6 @@
 import {
   type DeleteOptions,
+  firstName,
   type IncrementOptions,
   type Item,
   isStoreKey,
@@ -53,6 +54,8 @@ export class MemcachedPool implements Store {
   readonly #ring: Ring;
   readonly #failover: Failover;
   readonly #timeoutMs: number;
+  /** For lists that `near` was given: the first name that each server keeps. Finding it takes a hash a name. */
+  readonly #firstNames = new WeakMap<readonly string[], ReadonlyMap<number, string>>();
 
   /** Throws when an address comes twice, and when the servers make no ring. */
   constructor(servers: readonly PoolServer[], options: PoolOptions) {
@@ -111,6 +114,16 @@ export class MemcachedPool implements Store {
 
   increment(key: string, delta: bigint, options?: IncrementOptions): Promise<bigint | null> {
     return this.#at(key, (store) => store.increment(key, delta, options));
+  }
+
+  /** Where the keys belong, whichever servers are away. */
+  near(key: string, names: readonly string[]): string {
+    let byServer = this.#firstNames.get(names);
+    if (byServer === undefined) {
+      byServer = new Map(names.map((name) => [this.#ring.at(name), name] as const).reverse());
+      this.#firstNames.set(names, byServer);
+    }
+    return byServer.get(this.#ring.at(key)) ?? firstName(names);
   }
 
   async stats(): Promise<ServerStats[]> {

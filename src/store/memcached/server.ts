@@ -3,6 +3,7 @@ import {
   type BreakerState,
   DEFAULT_MAX_ITEM_BYTES,
   type DeleteOptions,
+  firstName,
   type IncrementOptions,
   type Item,
   isStoreKey,
@@ -179,6 +180,10 @@ export class Server implements Store {
       const write = writeOf(Buffer.from(String(initial)), { mode: 'add', ttlSeconds });
       if ((await this.#write(key, write, deadline)) === 'stored') return initial;
     }
+  }
+
+  near(_key: string, names: readonly string[]): string {
+    return firstName(names);
   }
 
   async stats(): Promise<ServerStats[]> {

@@ -1,0 +1,47 @@
+/** What {@link Flights.join} answers. */
+export interface Joined<T> {
+  readonly result: Promise<T>;
+  /** Whether the run was under way already, for somebody else. */
+  readonly isCollapsed: boolean;
+}
+
+/**
+ * One run per key in this process: who asks for a key while its run goes on gets the result of that run, good or bad.
+ *
+ * A run is over, and forgotten at once, when its promise has been rejected, or fulfilled with a value that is
+ * complete. Where the value goes on after it is there, as a body that is still coming in does, `over` tells for how long.
+ * A key lives as long as its run, so that there are never more keys than runs.
+ */
+export class Flights<T> {
+  readonly #runs = new Map<string, Promise<T>>();
+  readonly #over: (value: T) => Promise<unknown> | undefined;
+
+  /** `over`: the end of a run that has this value. Default: the run ends with its promise. It must not reject. */
+  constructor(over: (value: T) => Promise<unknown> | undefined = () => undefined) {
+    this.#over = over;
+  }
+
+  /** Whether a run of `key` is under way. */
+  has(key: string): boolean {
+    return this.#runs.has(key);
+  }
+
+  /** The run of `key` that is under way, or a new one. What `start` throws, it rejects with. */
+  join(key: string, start: () => Promise<T>): Joined<T> {
+    const running = this.#runs.get(key);
+    if (running !== undefined) return { result: running, isCollapsed: true };
+    const result = started(start);
+    this.#runs.set(key, result);
+    const forget = () => this.#runs.delete(key);
+    result.then((value) => {
+      const over = this.#over(value);
+      if (over === undefined) forget();
+      else void over.finally(forget);
+    }, forget);
+    return { result, isCollapsed: false };
+  }
+}
+
+async function started<T>(start: () => Promise<T>): Promise<T> {
+  return start();
+}

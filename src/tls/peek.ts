@@ -1,0 +1,70 @@
+import type { Socket } from 'node:net';
+import type { Server } from 'node:tls';
+import { type ClientHello, MAX_CLIENT_HELLO_BYTES, readClientHello } from './client-hello.js';
+
+/** A client that takes longer gets no further look; TLS, which is given the connection then, has a deadline of its own. */
+const PATIENCE_MS = 10_000;
+
+type ConnectionListener = (this: Server, socket: Socket) => void;
+
+/**
+ * Lets `see` read the ClientHello of each connection of `server` before TLS reads it. `see` is not told of connections
+ * that begin with something else. Returns how to undo it; `undefined` when Node does not have the listener that takes
+ * connections where it is looked for, and nothing was done.
+ */
+export function peekClientHellos(server: Server, see: (hello: ClientHello) => void): (() => void) | undefined {
+  const [original] = server.listeners('connection').filter(isTlsListener);
+  if (original === undefined) return undefined;
+  const peeking = (socket: Socket) => {
+    peekClientHello(socket, (hello) => {
+      if (hello !== undefined) see(hello);
+      original.call(server, socket);
+    });
+  };
+  replaceListener(server, original, peeking);
+  return () => replaceListener(server, peeking, original);
+}
+
+function isTlsListener(listener: unknown): listener is ConnectionListener {
+  return typeof listener === 'function' && listener.name === 'tlsConnectionListener';
+}
+
+function replaceListener(server: Server, from: (socket: Socket) => void, to: (socket: Socket) => void): void {
+  const listeners = server.listeners('connection').filter(isListener);
+  server.removeAllListeners('connection');
+  for (const listener of listeners) server.on('connection', listener === from ? to : listener);
+}
+
+function isListener(listener: unknown): listener is (socket: Socket) => void {
+  return typeof listener === 'function';
+}
+
+/** Calls `handOver` with `socket` as if nothing had been read of it. A connection that ends before is not handed over. */
+function peekClientHello(socket: Socket, handOver: (hello: ClientHello | undefined) => void): void {
+  let bytes: Buffer = Buffer.alloc(0);
+  const forget = () => {
+    clearTimeout(timer);
+    socket.off('readable', look).off('end', end).off('error', end).off('close', forget);
+  };
+  const end = () => {
+    forget();
+    // a late reset must find a listener
+    socket.on('error', () => {});
+    socket.destroy();
+  };
+  const finish = (hello: ClientHello | undefined) => {
+    forget();
+    if (bytes.length > 0) socket.unshift(bytes);
+    handOver(hello);
+  };
+  const look = () => {
+    const chunk: Buffer | null = socket.read();
+    if (chunk === null) return;
+    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+    const hello = readClientHello(bytes);
+    if (hello !== 'incomplete') finish(hello);
+    else if (bytes.length > MAX_CLIENT_HELLO_BYTES) finish(undefined);
+  };
+  const timer = setTimeout(() => finish(undefined), PATIENCE_MS);
+  socket.on('readable', look).on('end', end).on('error', end).on('close', forget);
+}
