@@ -30,7 +30,7 @@ export class ExchangeCache {
     const { bodies: budget, secrets } = context;
     const { passSeconds, maxBodyBytes } = policy;
     const store = context.store(options.server);
-    const entries = new Entries(store, { budget, secrets, maxVariants, passSeconds, maxBodyBytes });
+    const entries = new Entries(store, { budget, secrets, maxVariants, passSeconds, maxBodyBytes, partials: true });
     this.#options = options;
     this.#engine = new HttpCache(entries, policy, budget);
     this.#purger = new Purger(store, { secrets });

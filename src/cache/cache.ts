@@ -1,5 +1,7 @@
 import { parseCacheControl } from '../http/cache-control.js';
 import { Fields } from '../http/fields.js';
+import { missingRange, selectWithinPart, storedPart } from '../http/partial.js';
+import { contentRange } from '../http/range.js';
 import { onlyIfCached, type ReuseRules, reuse } from '../http/reuse.js';
 import { isConditional } from '../http/validators.js';
 import { variantDigest } from '../http/vary.js';
@@ -115,10 +117,13 @@ export class HttpCache {
   ): Promise<Reason> {
     const { slot, outcome } = forward;
     if (slot === undefined) return 'no-lease';
-    const isNew = response !== undefined && response.failure === undefined && !ANSWERS_TO_ONE.has(response.status);
-    if (!isNew) {
+    if (response === undefined || response.failure !== undefined) {
       await this.#entries.release(slot);
-      return response === undefined || response.failure !== undefined ? 'no-response' : 'status';
+      return 'no-response';
+    }
+    if (ANSWERS_TO_ONE.has(response.status) || !this.#isKeepablePart(slot, response)) {
+      await this.#entries.release(slot);
+      return response.status === 206 ? 'partial' : 'status';
     }
     const wanted = { ...request, ...trip, slot, stale: undefined, reason: outcome.reason, ifLeased: 'fetch' } as const;
     const kept = await keep(slot, response, wanted, this.#context);
@@ -134,6 +139,13 @@ export class HttpCache {
     return this.received(request, forward, response, trip);
   }
 
+  /** A part is kept only where there is nothing better, and only if it fits one item: it is of use to few. */
+  #isKeepablePart({ under }: Slot, { status, fields }: OriginResponse): boolean {
+    if (status !== 206) return true;
+    const isFree = under.kind === 'nothing' || under.kind === 'lease' || under.kind === 'unusable';
+    return isFree && (contentLength(fields) ?? Number.POSITIVE_INFINITY) <= this.#entries.maxItemBytes;
+  }
+
   /** With the lease, if nobody has it, or a purge that comes in between would go unnoticed. Nobody waits for it. */
   async #forward(outcome: CacheOutcome, slot: Slot | undefined): Promise<Forward> {
     if (slot === undefined) return { kind: 'forward', outcome, slot };
@@ -143,6 +155,7 @@ export class HttpCache {
 
   async #withEntry(request: CacheRequest, found: FoundEntry, wanted: Wanted): Promise<CacheResult | undefined> {
     const { entry } = found;
+    if (entry.status === 206) return this.#withPart(request, found, wanted);
     const decision = reuse(entry.freshness, request.fields, this.#reuseRules, Date.now());
     const { reason, ttlSeconds, ageSeconds } = decision;
     const replay = (outcome: CacheOutcome) => this.#replay(request, found, outcome, ageSeconds);
@@ -160,6 +173,35 @@ export class HttpCache {
     if (request.method !== 'GET') return this.#forward(outcome, undefined);
     if (!isCollapsible(request.fields)) return this.#forward(outcome, found.slot);
     return this.#fetch(request, { ...wanted, stale: { entry, ttlSeconds, ifUnreachable, ifError }, reason });
+  }
+
+  /** With a part of the response (RFC 9111, section 3.3): for a fresh one's own bytes, and to be completed. */
+  async #withPart(request: CacheRequest, found: FoundEntry, wanted: Wanted): Promise<CacheResult | undefined> {
+    const { entry, slot } = found;
+    const nothing = { kind: 'none', reason: 'partial', slot } as const;
+    const { use, reason, ttlSeconds, ageSeconds } = reuse(
+      entry.freshness,
+      request.fields,
+      this.#reuseRules,
+      Date.now(),
+    );
+    const part = storedPart(entry);
+    if (use !== 'fresh' || part === undefined) return this.#withoutEntry(request, nothing, wanted);
+    const isForPart = request.method === 'GET' && !isConditional(request.fields);
+    const selected = isForPart ? selectWithinPart(request.fields, entry.fields, part, Date.now()) : undefined;
+    if (selected === undefined) {
+      const missing = missingRange(part);
+      const incomplete = missing === undefined ? undefined : { entry, part, missing };
+      return this.#withoutEntry(request, nothing, { ...wanted, incomplete });
+    }
+    const body = await entry.body.read(selected.start - part.start, selected.end + 1 - part.start);
+    if (body === undefined) return this.#withoutEntry(request, nothing, wanted);
+    const { fields } = entry;
+    fields.set('Content-Range', contentRange(selected, part.sizeBytes));
+    fields.set('Content-Length', String(selected.end + 1 - selected.start));
+    fields.set('Age', String(ageSeconds));
+    const response = { status: 206, fields, body, delimited: true };
+    return { kind: 'answer', response, outcome: { verdict: 'hit', reason, ttlSeconds }, storage: undefined };
   }
 
   async #withoutEntry(request: CacheRequest, found: FoundNothing, wanted: Wanted): Promise<CacheResult | undefined> {
@@ -230,7 +272,7 @@ export class HttpCache {
 }
 
 /** Statuses that answer what one request knew or wanted, and say nothing of the next one for the same key. */
-const ANSWERS_TO_ONE: ReadonlySet<number> = new Set([206, 304, 416]);
+const ANSWERS_TO_ONE: ReadonlySet<number> = new Set([304, 416]);
 
 /** A fetch that may become necessary. */
 type Wanted = Omit<FillRequest, 'stale' | 'reason'>;

@@ -1,7 +1,6 @@
 import type { Fields } from '../http/fields.js';
 import { storedPart } from '../http/partial.js';
 import type { ResponseHead } from '../http/response-head.js';
-import { varyNames } from '../http/vary.js';
 import { type Store, valueBytes } from '../store/store.js';
 import type { BufferBudget } from './buffer-budget.js';
 import { type CachedMetadata, encodeCachedEntry } from './cached-entry.js';
@@ -78,6 +77,11 @@ export class Entries {
     this.#finder = new Finder(store, { generations, authenticator, maxVariants, partials: options.partials ?? false });
     this.#leases = new Leases(store, { generations, authenticator, leaseSeconds: options.leaseSeconds });
     this.#context = { store, authenticator, maxVariants };
+  }
+
+  /** The most that one item holds, head and all. */
+  get maxItemBytes(): number {
+    return this.#store.maxItemBytes;
   }
 
   /**
@@ -189,8 +193,7 @@ export class Entries {
   #planned(slot: Slot, head: ResponseHead, request: Fields, plan: EntryPlan): PlannedEntry | Reason {
     if (head.status === 206 && (this.#options.partials !== true || storedPart(head) === undefined)) return 'partial';
     const { maxVariants, authenticator } = this.#context;
-    const names = varyNames(head.fields);
-    const placement = placementOf(slot, names, request, maxVariants, Math.floor(Date.now() / 1000));
+    const placement = placementOf(slot, head.fields, request, maxVariants, Math.floor(Date.now() / 1000));
     if (typeof placement === 'string') return placement;
     const { variant, mark, storeKey } = placement;
     const metadata = { freshness: freshnessOf(plan), mark, variant, epoch: slot.moment.epoch, key: slot.key };

@@ -3,7 +3,7 @@ import { escapeKey, unescapeKey } from './key.js';
 import { decodeMessage, storedLines } from './message.js';
 
 /**
- * A stored response as `memcached.store` keeps it, and as any backend can write it: an HTTP/1.1 message that a person
+ * A stored response as `memcached.store` keeps it and any backend can write it: an HTTP/1.1 message that a person
  * can read. Its first field, when Lookaside made it, is the metadata line:
  *
  *     HTTP/1.1 200 OK

@@ -9,6 +9,7 @@ import { conditionalFields, withoutConditions } from '../http/validators.js';
 import { variantDigest, varyNames } from '../http/vary.js';
 import type { Body } from './body.js';
 import type { BufferBudget } from './buffer-budget.js';
+import { completed, type Incomplete } from './completion.js';
 import type { Entries } from './entries.js';
 import type { EntryWriter } from './entry-writer.js';
 import { contentLength, type Origin, type OriginResponse } from './origin.js';
@@ -42,6 +43,8 @@ export interface FillRequest {
   readonly slot: Slot | undefined;
   /** The entry that can not be used as it is. */
   readonly stale: StaleEntry | undefined;
+  /** The part of the response that is there. */
+  readonly incomplete?: Incomplete | undefined;
   /** Why there is nothing to answer with. */
   readonly reason: Reason;
   /** What to do when another process is fetching the same: wait for it, let it, or fetch all the same. */
@@ -119,6 +122,20 @@ export async function fill(request: FillRequest, context: FillContext): Promise<
 }
 
 async function fetchInto(slot: Slot | undefined, request: FillRequest, context: FillContext): Promise<Fetched> {
+  const { incomplete } = request;
+  if (incomplete === undefined) return fetchWhole(slot, request, context);
+  const requestedMs = Date.now();
+  const fields = fillFields(request);
+  fields.set('Range', incomplete.missing);
+  const response = await request.origin.fetch(fields);
+  // An origin may answer with the whole at once.
+  const isWhole = response.failure === undefined && response.status === 200;
+  const whole = isWhole ? response : await completed(incomplete, response);
+  if (whole === undefined) return fetchWhole(slot, request, context);
+  return fetched(slot, whole, { ...request, requestedMs, receivedMs: Date.now() }, context);
+}
+
+async function fetchWhole(slot: Slot | undefined, request: FillRequest, context: FillContext): Promise<Fetched> {
   const { entries, health } = context;
   const { stale, origin } = request;
   const requestedMs = Date.now();

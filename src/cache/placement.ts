@@ -1,5 +1,5 @@
 import type { Fields } from '../http/fields.js';
-import { variantDigest } from '../http/vary.js';
+import { languageDigest, variantDigest, varyNames } from '../http/vary.js';
 import type { SetOptions, SetResult, Store } from '../store/store.js';
 import { type Failure, failureOf } from './failure.js';
 import { openItem } from './item.js';
@@ -41,6 +41,8 @@ interface VariantPlacement extends CommonPlacement {
   readonly kind: 'variant';
   readonly base: string;
   readonly names: readonly string[];
+  /** As in `Variant`. */
+  readonly language: string | undefined;
   /** The index as it was seen, or a new one, which nobody knows of yet. */
   readonly index: VariantIndex;
   readonly isListed: boolean;
@@ -50,16 +52,17 @@ interface VariantPlacement extends CommonPlacement {
 }
 
 /**
- * Where the response to `request` is stored that varies on `names`, or why it is not. Without anything under the base
+ * Where a response to `request` with these fields is stored, or why it is not. Without anything under the base
  * key there is nothing by which a purge during the fetch would be noticed: a lease has to be taken first.
  */
 export function placementOf(
   { under, base, key }: Slot,
-  names: '*' | readonly string[],
+  response: Fields,
   request: Fields,
   maxVariants: number,
   nowSeconds: number,
 ): Placement | 'vary' | 'variants' | 'no-lease' {
+  const names = varyNames(response);
   if (names === '*' || !isIndexable(names)) return 'vary';
   if (under.kind === 'nothing') return 'no-lease';
   if (under.kind !== 'index' && names.length === 0) {
@@ -76,7 +79,9 @@ export function placementOf(
   const cas = seen.get(storeKey);
   const condition = cas !== undefined ? { cas } : seen.has(storeKey) ? ({ mode: 'add' } as const) : {};
   const common = { kind: 'variant', storeKey, condition, variant, mark: index.mark } as const;
-  return { ...common, base, names, index, isListed, baseCas: under.cas, gone };
+  const spoken = response.get('content-language')?.trim().toLowerCase();
+  const language = spoken === undefined ? undefined : languageDigest(names, request, spoken);
+  return { ...common, base, names, language, index, isListed, baseCas: under.cas, gone };
 }
 
 /** What has become of a write: `purged` and `overtaken` when its place was not any more what the lookup saw. */
@@ -99,7 +104,8 @@ export async function put(
   const write = () => context.store.set(storeKey, value, { ...condition, ttlSeconds }).then(outcomeOf, failureOf);
   if (placement.kind === 'base') return write();
   const expiresAt = ttlSeconds === 0 ? 0 : Math.ceil(Date.now() / 1000) + ttlSeconds;
-  const variant = { digest: placement.variant, expiresAt, names: placement.names };
+  const { names, language } = placement;
+  const variant = { digest: placement.variant, expiresAt, names, language };
   if (placement.isListed) {
     const [written, listed] = await Promise.all([write(), list(variant, placement, context)]);
     return written === 'stored' ? listed : written;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Fields, isFieldName } from '../http/fields.js';
-import { variantDigest } from '../http/vary.js';
+import { languageDigest, preferredLanguage, variantDigest } from '../http/vary.js';
 import { itemValue } from './item.js';
 import { escapeKey, internalKey, unescapeKey } from './key.js';
 import type { Authenticator } from './mac.js';
@@ -14,7 +14,8 @@ import type { Authenticator } from './mac.js';
  *     - 1763640000 -
  *
  * A line is a variant, the newest first: its digest, the Unix time at which the store drops it (0: never), and the
- * fields its Vary names. A response without Vary is a variant that fits every request. The `mark` is the number of soft
+ * fields its Vary names; behind them, where it is in a language, the digest under which requests are known that like that
+ * language best. A response without Vary is a variant that fits every request. The `mark` is the number of soft
  * purges: an entry that was stored under another one is stale.
  */
 export interface VariantIndex {
@@ -31,6 +32,8 @@ export interface Variant {
   readonly expiresAt: number;
   /** In lower case, sorted. */
   readonly names: readonly string[];
+  /** `languageDigest` of `http/vary.ts` for its Content-Language. */
+  readonly language?: string | undefined;
 }
 
 /** Variants of one key, unless configured: languages times encodings of a large site, and no flood. */
@@ -56,8 +59,18 @@ export function isIndexable(names: readonly string[]): boolean {
   return names.length <= MAX_NAMES && names.join().length <= MAX_LIST_LENGTH && names.every(isFieldName);
 }
 
-/** The variants that fit a request, the newest first. */
+/** The variants that fit a request, the newest first; without any, those in the language it likes best. */
 export function matchingVariants(index: VariantIndex, request: Fields): Variant[] {
+  const exact = exactVariants(index, request);
+  const language = exact.length === 0 ? preferredLanguage(request) : undefined;
+  if (language === undefined) return exact;
+  return index.variants.filter(
+    (variant) =>
+      variant.language !== undefined && variant.language === languageDigest(variant.names, request, language),
+  );
+}
+
+function exactVariants(index: VariantIndex, request: Fields): Variant[] {
   const digests = new Map<string, string>();
   return index.variants.filter(({ digest, names }) => {
     const list = names.join();
@@ -120,8 +133,9 @@ export function encodeIndex(
   authenticator: Authenticator | undefined,
 ): readonly Uint8Array[] {
   let rest = ` id=${id} mark=${mark} key=${escapeKey(key)}\r\n`;
-  for (const { digest, expiresAt, names } of variants) {
-    rest += `${digest === '' ? '-' : digest} ${expiresAt} ${names.length === 0 ? '-' : names.join()}\r\n`;
+  for (const { digest, expiresAt, names, language } of variants) {
+    const inLanguage = language === undefined ? '' : ` ${language}`;
+    rest += `${digest === '' ? '-' : digest} ${expiresAt} ${names.length === 0 ? '-' : names.join()}${inLanguage}\r\n`;
   }
   return itemValue(storeKey, 'lookaside-variants: 1 mac=', [Buffer.from(rest, 'latin1')], authenticator);
 }
@@ -136,16 +150,21 @@ export function decodeIndex(rest: string): VariantIndex | undefined {
   for (const line of lines) {
     const match = VARIANT.exec(line);
     if (match === null) return undefined;
-    const [, digest = '-', expiresAt, list = ''] = match;
+    const [, digest = '-', expiresAt, list = '', language] = match;
     const names = digest === '-' ? [] : list.split(',');
     if (!isIndexable(names)) return undefined;
-    variants.push({ digest: digest === '-' ? '' : digest, expiresAt: Number(expiresAt), names });
+    variants.push({
+      digest: digest === '-' ? '' : digest,
+      expiresAt: Number(expiresAt),
+      names,
+      ...(language && { language }),
+    });
   }
   return { id, mark: Number(mark), key: unescapeKey(key), variants };
 }
 
 const HEAD = /^ id=([0-9a-f]{32}) mark=([0-9]{1,10}) key=([\x21-\x7e]*)$/;
-const VARIANT = /^([0-9a-f]{32}|-) ([0-9]{1,15}) ([\x21-\x7e]+)$/;
+const VARIANT = /^([0-9a-f]{32}|-) ([0-9]{1,15}) ([\x21-\x7e]+)(?: ([0-9a-f]{32}))?$/;
 
 /** The largest `maxVariants` there can be, the head, and the empty line at the end. */
 export const MAX_VARIANTS = 1024;

@@ -42,7 +42,10 @@ export const TICKET_METRICS = {
   ticket_keys_rejected_total: { type: 'counter', help: 'Keys in the store that were not sealed by this fleet.' },
   tickets_issued_total: { type: 'counter', help: 'Tickets sealed. Counted with a ring only.' },
   tickets_current_total: { type: 'counter', help: 'Tickets of the current key opened. Counted with a ring only.' },
-  tickets_previous_total: { type: 'counter', help: 'Tickets of another key opened, an earlier one as a rule. With a ring only.' },
+  tickets_previous_total: {
+    type: 'counter',
+    help: 'Tickets of another key opened, an earlier one as a rule. With a ring only.',
+  },
   tickets_unknown_total: {
     type: 'counter',
     help: 'Tickets of a key that is not, or no longer, known. With a ring only.',

@@ -30,7 +30,7 @@ function isTlsListener(listener: unknown): listener is ConnectionListener {
 }
 
 function replaceListener(server: Server, from: (socket: Socket) => void, to: (socket: Socket) => void): void {
-  const listeners = server.listeners('connection').filter(isListener);
+  const listeners = server.rawListeners('connection').filter(isListener);
   server.removeAllListeners('connection');
   for (const listener of listeners) server.on('connection', listener === from ? to : listener);
 }

@@ -12,8 +12,8 @@ import { LostSegmentError, readSegments, segmentsPresent } from '../../src/cache
 import { EmbeddedStore } from '../../src/store/embedded.js';
 import { openStore } from '../../src/store/open.js';
 import { type Store, StoreError } from '../../src/store/store.js';
+import { FailingStore } from '../support/failing-store.js';
 import { type Memcached, startMemcached } from '../support/memcached.js';
-import { overridden } from '../support/overridden-store.js';
 import { until } from '../support/until.js';
 
 const MEBIBYTE = 1024 * 1024;
@@ -190,16 +190,13 @@ for (const [name, storeOf] of stores) {
 
     test('that is abandoned is deleted, but not while somebody reads it', async () => {
       const store = storeOf();
-      const keys: string[] = [];
-      const set: Store['set'] = (key, value, options) => {
-        keys.push(key);
-        return store.set(key, value, options);
-      };
-      const { writer } = writerTo(overridden(store, { set }), { segmentBytes: 1000 });
+      const watched = new FailingStore(store);
+      const { writer } = writerTo(watched, { segmentBytes: 1000 });
       const body = bytesOf(3500);
       writer.write(body);
       await until(() => writer.storedBytes === 3000, 'the first segments are not stored');
       const reader = writer.read(500, 3000);
+      const keys = watched.operations.flatMap((operation) => operation.keys);
       writer.abandon();
       writer.abandon();
       assert.deepEqual(await buffer(reader), body.subarray(500, 3000));
@@ -229,14 +226,15 @@ async function lacks(store: Store, keys: readonly string[]): Promise<boolean> {
 describe('the writer', () => {
   /** A store whose sets wait until they are let go. */
   function slowStore() {
+    const store = new FailingStore(embedded);
     const sets: { readonly key: string; done(error?: Error): void }[] = [];
-    const set: Store['set'] = (key, value, options) =>
-      new Promise((resolve, reject) => {
-        const done = (error?: Error) =>
-          error === undefined ? resolve(embedded.set(key, value, options)) : reject(error);
-        sets.push({ key, done });
+    store.before = ({ name, keys: [key = ''] }) => {
+      if (name !== 'set') return undefined;
+      return new Promise<void>((resolve, reject) => {
+        sets.push({ key, done: (error) => (error === undefined ? resolve() : reject(error)) });
       });
-    return { store: overridden(embedded, { set }), sets };
+    };
+    return { store, sets };
   }
 
   test('hands a body back that fits into one item, and touches nothing', async () => {
@@ -380,44 +378,35 @@ describe('the writer', () => {
 });
 
 describe('reading', () => {
-  function counting(store: Store) {
-    const counts = { gets: 0 };
-    const get: Store['get'] = (key) => {
-      counts.gets++;
-      return store.get(key);
-    };
-    return { store: overridden(store, { get }), counts };
-  }
-
   test('fetches only what a range needs', async () => {
     const layout = await stored(embedded, bytesOf(100_000), { segmentBytes: 1000 });
-    const { store, counts } = counting(embedded);
+    const store = new FailingStore(embedded);
     assert.deepEqual(await read(store, layout, 41_500, 43_500), bytesOf(100_000).subarray(41_500, 43_500));
-    assert.equal(counts.gets, 3);
+    assert.equal(store.operations.length, 3);
     assert.deepEqual(await read(store, layout, 500, 500), Buffer.of());
-    assert.equal(counts.gets, 3);
+    assert.equal(store.operations.length, 3);
   });
 
   test('is at most one segment ahead of the reader, and ends with it', async () => {
     const layout = await stored(embedded, bytesOf(100_000), { segmentBytes: 1000 });
-    const { store, counts } = counting(embedded);
+    const store = new FailingStore(embedded);
     const stream = readSegments(store, layout, 0, 100_000);
     let taken = 0;
     for await (const chunk of stream) {
       assert.equal(chunk.length, 1000);
       await delay(2);
-      assert.ok(counts.gets <= ++taken + 1, `${counts.gets} segments for ${taken}`);
+      assert.ok(store.operations.length <= ++taken + 1, `${store.operations.length} segments for ${taken}`);
       if (taken === 10) break;
     }
     await delay(10);
     assert.ok(stream.destroyed);
-    assert.ok(counts.gets <= 11);
+    assert.ok(store.operations.length <= 11);
   });
 
   test('fails with the store, and looking does', async () => {
     const layout = await stored(embedded, bytesOf(5000), { segmentBytes: 1000 });
-    const fail = () => Promise.reject(new StoreError('timeout', 'no answer'));
-    const store = overridden(embedded, { get: fail, touch: fail });
+    const store = new FailingStore(embedded);
+    store.fails = () => 'timeout';
     await assert.rejects(read(store, layout), StoreError);
     await assert.rejects(segmentsPresent(store, layout, 0, 5000, 10), StoreError);
     assert.throws(() => readSegments(embedded, layout, 0, 5001), RangeError);
@@ -425,16 +414,15 @@ describe('reading', () => {
 
   test('looks at a bounded number of segments at a time', async () => {
     const layout = await stored(embedded, bytesOf(100_000), { segmentBytes: 1000 });
-    let [now, most, all] = [0, 0, 0];
-    const touch: Store['touch'] = async () => {
+    const store = new FailingStore(embedded);
+    let [now, most] = [0, 0];
+    store.before = async () => {
       most = Math.max(most, ++now);
-      all++;
       await delay(1);
       now--;
-      return true;
     };
-    assert.ok(await segmentsPresent(overridden(embedded, { touch }), layout, 0, 100_000, 10));
-    assert.equal(all, 100);
+    assert.ok(await segmentsPresent(store, layout, 0, 100_000, 10));
+    assert.equal(store.operations.length, 100);
     assert.ok(most <= 16, `${most} at a time`);
   });
 });

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { Duplex } from 'node:stream';
 import { after, before, test } from 'node:test';
-import { createServer, type Server, type TlsOptions } from 'node:tls';
+import { connect, createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { EmbeddedStore } from '../../src/store/embedded.js';
 import { StoreError } from '../../src/store/store.js';
 import { attach } from '../../src/tls/attach.js';
@@ -166,6 +166,53 @@ test('a store that throws, rejects with a defect, or never answers costs no hand
     assert.equal(again.isReused, false);
     assert.equal(shared.counts().sessions_errors_total, 2);
   }
+});
+
+test('a client that leaves while its session is looked up or written leaves no trace', async () => {
+  const store = new EmbeddedStore();
+  const options = { store, secrets: [SECRET], log, ticketKeys: 'derived' as const };
+  const one = server(tlsOptions(options));
+  const shared = attach(one, options);
+  const port = await portOf(one);
+  const { session } = await nodeClient(port, NO_TICKETS);
+  const leave = () => {
+    client.destroy();
+    return new Promise<never>(() => {});
+  };
+  let client: TLSSocket;
+  for (const [operation, resumed] of [
+    ['getMany', session],
+    ['set', undefined],
+  ] as const) {
+    Object.assign(store, { [operation]: leave });
+    client = connect({
+      port,
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+      ...NO_TICKETS,
+      ...(resumed && { session: resumed }),
+    });
+    await once(client, 'close');
+  }
+  const deadline = Date.now() + 10_000;
+  while (shared.counts().sessions_errors_total < 2 && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.equal(shared.counts().sessions_errors_total, 2);
+  one.close();
+  await once(one, 'close');
+});
+
+test('a listener for one connection is called once, with the hello read ahead', async () => {
+  const options = { store: new EmbeddedStore(), secrets: [SECRET], log };
+  const one = server(tlsOptions(options));
+  let calls = 0;
+  one.once('connection', () => calls++);
+  attach(one, options);
+  const port = await portOf(one);
+  await nodeClient(port);
+  await nodeClient(port);
+  assert.equal(calls, 1);
 });
 
 test('the diagnostics channel tells what becomes of sessions and keys, and nothing secret', async () => {
