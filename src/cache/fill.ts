@@ -319,7 +319,7 @@ function strip(fields: Fields, { strip: names = [] }: ResponseRule): void {
 function sharedBody(
   { body, fields }: OriginResponse,
   writer: EntryWriter | undefined,
-  { bodies, policy }: FillContext,
+  { bodies }: FillContext,
 ): Pick<SharedResponse, 'body' | 'over'> {
   if (!(body instanceof Readable)) return { body, over: writer && writeWhole(body, writer) };
   const shared = new SharedBody(body, {
@@ -328,7 +328,7 @@ function sharedBody(
     tap: writer && ((chunk) => writer.write(chunk)),
     beginning: writer,
     backlog: writer && (() => writer.backlog()),
-    keepFilling: (receivedBytes) => writer !== undefined && receivedBytes <= policy.maxBodyBytes,
+    keepFilling: () => writer?.isGrowing === true,
     onEnd: (failure) => {
       if (failure === undefined) return writer?.end();
       writer?.abandon();

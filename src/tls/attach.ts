@@ -6,7 +6,7 @@ import { SharedTls } from './shared-tls.js';
 const attached = new WeakSet<Server>();
 
 /**
- * Lets `server` share its TLS sessions with the other servers of its fleet: any server of `tls`, `https` or `http2` that
+ * Lets `server` share its TLS sessions with the other servers of its fleet. It is one of `tls`, `https` or `http2` that
  * was made with `tlsOptions`. Ends when the server closes; the store stays open.
  *
  * Throws a RangeError when `options` can not be used, and an Error when the server is attached already, or when sessions
