@@ -1,7 +1,8 @@
 /**
  * `npm run build:test && node build/bench/distcache.js`: what an operation of `lookaside distcache` costs, over unix sockets
  * and TCP, with persistent connections or not, direct and through the client proxy, one and 16 at a time, sessions in the
- * server and in memcached. Writes DISTCACHE.md.
+ * server and in memcached; and whether idle connections and many sessions cost those anything that are active. Writes
+ * DISTCACHE.md.
  *
  * All the cases take turns in every round, so that a noisy neighbour hits all of them; medians are what counts.
  */
@@ -25,6 +26,7 @@ const built = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const SERVER = built('../src/cli/dc-server.js');
 const PROXY = built('../src/cli/dc-client.js');
 const LOAD = built('distcache-load.js');
+const CROWD = built('distcache-crowd.js');
 const root = built('../../');
 const directory = mkdtempSync(join(tmpdir(), 'lookaside-bench-'));
 
@@ -50,6 +52,20 @@ interface Case {
   /** Whether the load and memcached run on the core of the daemons, or on the other one. */
   readonly cores: 'one' | 'two';
 }
+
+/** Who is there besides the load. */
+interface Crowd {
+  readonly connections: number;
+  readonly sessions: number;
+}
+
+/** The first is what the others are compared with. */
+const CROWDS: readonly Crowd[] = [
+  { connections: 0, sessions: 0 },
+  { connections: 2000, sessions: 0 },
+  { connections: 0, sessions: 50_000 },
+  { connections: 2000, sessions: 50_000 },
+];
 
 interface Sample {
   readonly perSecond: number;
@@ -95,6 +111,34 @@ let addresses = 0;
 
 async function newAddress(transport: Setup['transport']): Promise<string> {
   return transport === 'unix' ? `UNIX:${directory}/${addresses++}` : `IP:127.0.0.1:${await freePort()}`;
+}
+
+interface Crowded {
+  readonly crowd: Crowd;
+  readonly setup: Setup;
+  /** The process that has the connections. */
+  readonly others: Pinned;
+}
+
+/** Servers that are alike, each with a crowd of its own. */
+async function startCrowds(): Promise<Crowded[]> {
+  const started: Crowded[] = [];
+  for (const crowd of CROWDS) {
+    const address = await newAddress('unix');
+    const server = await daemon(SERVER, ['-listen', address, '-sessions', '60000']);
+    const embedded = {
+      backend: 'embedded',
+      transport: 'unix',
+      way: 'direct',
+      proxy: undefined,
+      memcached: undefined,
+    } as const;
+    const setup: Setup = { ...embedded, address, server };
+    await untilUp(setup);
+    const args = [CROWD, address, String(crowd.connections), String(crowd.sessions)];
+    started.push({ crowd, setup, others: await pinned(LOAD_CORE, process.execPath, args) });
+  }
+  return started;
 }
 
 /** A daemon says nothing when it is up: the first load finds out. */
@@ -168,6 +212,15 @@ function comparison(setup: Setup, mode: string, atATime: number, perSecond: numb
   return `${thousands(figure.perSecond)}${cpu}: ×${(perSecond / figure.perSecond).toFixed(2)}, ${verdict}`;
 }
 
+function crowdRow({ crowd }: Crowded, one: Case, rounds: readonly Sample[], alone: readonly Sample[]): string {
+  const of = (list: readonly Sample[], what: 'perSecond' | 'server') => median(list.map((sample) => sample[what]));
+  const ratio = (what: 'perSecond' | 'server') =>
+    median(rounds.map((sample, round) => sample[what] / (alone[round]?.[what] ?? Number.NaN))).toFixed(2);
+  const rate = thousands(of(rounds, 'perSecond'));
+  const cells = [one.mode, one.atATime, one.cores, thousands(crowd.connections), thousands(crowd.sessions), rate];
+  return `| ${[...cells, `×${ratio('perSecond')}`, of(rounds, 'server').toFixed(1), `×${ratio('server')}`].join(' | ')} |`;
+}
+
 function thousands(value: number): string {
   return Math.round(value).toLocaleString('en');
 }
@@ -189,6 +242,8 @@ async function untilUp({ address }: Setup): Promise<void> {
 
 const setups = await start();
 const samples = new Map<Case, Sample[]>();
+const crowded = await startCrowds();
+const crowdSamples = new Map<Case, Sample[]>();
 try {
   for (const setup of setups) await untilUp(setup);
   for (const setup of setups) {
@@ -198,15 +253,35 @@ try {
       samples.set({ setup, mode, atATime: 16, cores: 'two' }, []);
     }
   }
-  for (const one of samples.keys()) await measureAgain(one, 0.5);
+  for (const [mode, atATime, cores] of [
+    ['persistent', 1, 'one'],
+    ['persistent', 16, 'two'],
+    ['temporary', 1, 'one'],
+  ] as const) {
+    for (const { setup } of crowded) crowdSamples.set({ setup, mode, atATime, cores }, []);
+  }
+  const all = [...samples, ...crowdSamples];
+  for (const [one] of all) await measureAgain(one, 0.5);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [one, list] of samples) list.push(await measureAgain(one, SECONDS));
+    for (const [one, list] of all) list.push(await measureAgain(one, SECONDS));
   }
 } finally {
-  for (const { server, proxy, memcached } of setups) {
+  for (const { others } of crowded) await others.stop();
+  for (const { server, proxy, memcached } of [...setups, ...crowded.map(({ setup }) => setup)]) {
     for (const process of [proxy, server, memcached]) await process?.stop();
   }
   rmSync(directory, { recursive: true });
+}
+
+/** The rows of the second table, each compared with the case of the same kind that has no crowd. */
+function crowdRows(): string[] {
+  let alone: readonly Sample[] = [];
+  return [...crowdSamples].map(([one, list]) => {
+    const found = crowded.find(({ setup }) => setup === one.setup);
+    if (found === undefined) throw new Error('a case without its server');
+    if (found.crowd === CROWDS[0]) alone = list;
+    return crowdRow(found, one, list, alone);
+  });
 }
 
 const report = `# What an operation of distcache costs
@@ -224,6 +299,15 @@ daemon for each), and the ratio. Where the load, which is in JavaScript and has 
 | sessions in | transport | way | connections | at a time | cores | op/s | spread | CPU µs (server + proxy + memcached) | C |
 |---|---|---|---|---|---|---|---|---|---|
 ${[...samples].map(([one, list]) => row(one, list)).join('\n')}
+
+## What those cost that are idle
+
+Servers that are alike, one of them with nobody else, the others with idle connections, with sessions that nobody asks for, or both; embedded, direct, over
+a unix socket, in the same rounds as the above. The ratios are medians of those in each round to the server with nobody else. The C server falls to a fiftieth.
+
+| connections | at a time | cores | idle connections | sessions | op/s | to none | CPU µs | to none |
+|---|---|---|---|---|---|---|---|---|
+${crowdRows().join('\n')}
 `;
 console.log(report);
 writeFileSync(join(root, 'bench', 'DISTCACHE.md'), report);

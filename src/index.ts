@@ -7,9 +7,12 @@ export { MemoryCache } from './distcache/memory-cache.js';
 export { Plug, type PlugOptions } from './distcache/plug.js';
 export { DistcacheServer, type ServerOptions as DistcacheServerOptions } from './distcache/server.js';
 export { StoreCache } from './distcache/store-cache.js';
+export type { PurgeRequest } from './plugin/cache.js';
+export type { RouteCacheOptions } from './plugin/cache-options.js';
 export type { PluginOptions } from './plugin/options.js';
 export { lookaside, lookaside as default } from './plugin/plugin.js';
-export type { RouteCacheOptions } from './plugin/route.js';
+export type { RouteMemcachedOptions } from './plugin/route.js';
+export { undiciCacheStore } from './plugin/undici-cache-store.js';
 export { type ServeOptions, serve } from './proxy/serve.js';
 export type { ProxyServer } from './proxy/server.js';
 export { connect } from './store/memcached/connect.js';
@@ -24,3 +27,4 @@ export {
   storeFailure,
   type Value,
 } from './store/store.js';
+export type { UndiciCacheStore } from './undici/cache-store.js';

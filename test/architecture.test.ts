@@ -9,9 +9,10 @@ const FLOORS = [
   ['store'],
   ['http'],
   ['cache', 'tls', 'distcache'],
-  ['actions'],
+  ['actions', 'undici'],
   ['config'],
-  ['plugin', 'proxy', 'admin'],
+  ['plugin', 'admin'],
+  ['proxy'],
   ['cli'],
 ];
 

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Makes sure that what the tests run against is there: memcached, openssl, and python3-pymemcache as a client in another
-# language. Installs what is missing from Debian's packages when it may, and says plainly what is missing when it may not.
+# Makes sure that what the tests run against is there: memcached, openssl, and python3-pymemcache and PHP as clients in
+# other languages. Installs what is missing from Debian's packages when it may, and says plainly what is missing when it may not.
 set -eu
 
 missing=''
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
 command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
 /usr/bin/python3 -c 'import pymemcache' >/dev/null 2>&1 || missing="$missing python3-pymemcache"
+command -v php >/dev/null 2>&1 || missing="$missing php-cli"
 [ -n "$missing" ] || exit 0
 
 fail() {

@@ -87,6 +87,11 @@ export function keyRefusal({ pattern }: KeyRules, request: ExchangeRequest): 'am
   return pattern?.usesDecodedPath === true && request.ambiguousPath ? 'ambiguous-path' : undefined;
 }
 
+/** Whether requests for one URL may have different keys. */
+export function keysDiffer({ pattern, parts }: KeyRules): boolean {
+  return pattern !== undefined || parts.device || parts.headers.length > 0 || parts.cookies.length > 0;
+}
+
 /** `fields` with the edits made: a copy, unless there are none. */
 export function editedFields(fields: Fields, edits: readonly FieldEdit[]): Fields {
   if (edits.length === 0) return fields;
@@ -129,7 +134,8 @@ function hostEdit({ authority, fields }: ExchangeRequest): FieldEdit | undefined
 
 const NO_PARTS = { texts: [], edits: [] } as const;
 
-function partsOf(
+/** The texts of the key parts, and the edits that they ask for. */
+export function partsOf(
   { headers, cookies, device }: KeyParts,
   fields: Fields,
 ): { readonly texts: readonly string[]; readonly edits: readonly FieldEdit[] } {

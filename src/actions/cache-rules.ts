@@ -54,10 +54,11 @@ function merged(rules: readonly CacheRule[], view: ExchangeView): ResponseRule {
       found = effect;
       continue;
     }
-    const { bypass, ttlSeconds, minTtlSeconds, maxTtlSeconds, strip, minUses, unsafe } = found;
+    const { bypass, ttlSeconds, defaultTtlSeconds, minTtlSeconds, maxTtlSeconds, strip, minUses, unsafe } = found;
     found = {
       bypass: bypass ?? effect.bypass,
       ttlSeconds: ttlSeconds ?? effect.ttlSeconds,
+      defaultTtlSeconds: defaultTtlSeconds ?? effect.defaultTtlSeconds,
       minTtlSeconds: minTtlSeconds ?? effect.minTtlSeconds,
       maxTtlSeconds: maxTtlSeconds ?? effect.maxTtlSeconds,
       strip: strip ?? effect.strip,
@@ -99,6 +100,9 @@ export const cacheRuleSchema = z
     ttl: durationSeconds({ max: MAX_TTL })
       .optional()
       .describe('how long the response may be used from its arrival, whatever it says of that itself'),
+    defaultTtl: durationSeconds({ max: MAX_TTL })
+      .optional()
+      .describe('the same for a response that says nothing of that itself, as nginx’s proxy_cache_valid'),
     minTtl: durationSeconds({ max: MAX_TTL }).optional().describe('the least that the same may be'),
     maxTtl: durationSeconds({ max: MAX_TTL }).optional().describe('the most that the same may be'),
     strip: z
@@ -117,15 +121,15 @@ export const cacheRuleSchema = z
   })
   .superRefine((rule, check) => {
     const fault = (message: string, ...path: PropertyKey[]) => check.addIssue({ code: 'custom', path, message });
-    const { bypass, ttl, minTtl, maxTtl, strip = [], unsafe } = rule;
+    const { bypass, ttl, defaultTtl, minTtl, maxTtl, strip = [], unsafe } = rule;
     if (EFFECTS.every((name) => rule[name] === undefined)) {
       fault(`the rule does nothing: give it one of ${EFFECTS.join(', ')}`);
     }
-    if (bypass === true && (ttl ?? minTtl ?? rule.minUses) !== undefined) {
+    if (bypass === true && (ttl ?? defaultTtl ?? minTtl ?? rule.minUses) !== undefined) {
       fault('what is not stored has no ttl and no minUses: leave either them or bypass out', 'bypass');
     }
-    if (ttl !== undefined && (minTtl ?? maxTtl) !== undefined) {
-      fault('ttl leaves nothing for minTtl and maxTtl to bound: leave either it or them out', 'ttl');
+    if (ttl !== undefined && (defaultTtl ?? minTtl ?? maxTtl) !== undefined) {
+      fault('ttl leaves nothing for defaultTtl, minTtl and maxTtl to say: leave either it or them out', 'ttl');
     }
     if (minTtl !== undefined && maxTtl !== undefined && minTtl > maxTtl) {
       fault('minTtl is more than maxTtl', 'minTtl');
@@ -138,11 +142,12 @@ export const cacheRuleSchema = z
       if (message !== undefined) fault(message, 'strip', index);
     }
   })
-  .transform(({ when, status, contentType, ttl, minTtl, maxTtl, strip, ...rest }): CacheRule => {
+  .transform(({ when, status, contentType, ttl, defaultTtl, minTtl, maxTtl, strip, ...rest }): CacheRule => {
     const tests = [when?.test, status && hasStatus(status), contentType && hasContentType(contentType)];
     const effect = {
       ...rest,
       ttlSeconds: ttl,
+      defaultTtlSeconds: defaultTtl,
       minTtlSeconds: minTtl,
       maxTtlSeconds: maxTtl,
       strip: strip?.map((name) => name.toLowerCase()),
@@ -155,7 +160,7 @@ export const cacheRuleSchema = z
     };
   });
 
-const EFFECTS = ['bypass', 'ttl', 'minTtl', 'maxTtl', 'strip', 'minUses'] as const;
+const EFFECTS = ['bypass', 'ttl', 'defaultTtl', 'minTtl', 'maxTtl', 'strip', 'minUses'] as const;
 
 function oneOrMore<Item>(schema: z.ZodType<Item, Item>) {
   return z.union([schema.transform((item) => [item]), z.array(schema).min(1)]);

@@ -3,6 +3,7 @@ import type { BufferBudget } from '../cache/buffer-budget.js';
 import type { PurgeOptions, PurgeResult, PurgeTarget } from '../cache/purger.js';
 import type { Address } from '../store/memcached/address.js';
 import type { Store } from '../store/store.js';
+import type { AskedAbout, CacheExplanation } from './cache-explanation.js';
 import type { Exchange, ExchangeView } from './exchange.js';
 
 /** One action at work. A step that has nothing to wait for returns nothing, so that a hit costs no extra turn. */
@@ -28,10 +29,16 @@ export interface ChainContext {
 
 /** A cache at work, for whoever has to do with it from outside the chain. */
 export interface RunningCache {
-  /** Purges for the whole fleet. Never rejects because of the store. */
+  /**
+   * Purges for the whole fleet. A `url` is absolute, as a client would send it, and stands for all that is stored for it,
+   * whatever else the keys are made of. Never rejects because of the store, but with a RangeError for a URL or a prefix
+   * that is none.
+   */
   purge(target: PurgeTarget, options?: PurgeOptions): Promise<PurgeResult>;
   /** Where the response to a GET is kept. */
   key(view: ExchangeView): { readonly key: string; readonly url: string };
+  /** What becomes of a request, and why. Nothing is asked of the origin, nor stored. Never rejects because of the store. */
+  explain(asked: AskedAbout): Promise<CacheExplanation>;
   close(): void;
 }
 

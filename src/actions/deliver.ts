@@ -1,11 +1,10 @@
 import type { ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
-import type { FastifyBaseLogger } from 'fastify';
+import { Readable, type Writable } from 'node:stream';
 import type { CacheOutcome } from '../cache/outcome.js';
 import type { Reason } from '../cache/verdict.js';
 import { type CacheStatus, type ForwardReason, formatCacheStatus } from '../http/cache-status.js';
 import { Fields } from '../http/fields.js';
-import type { Exchange, ExchangeResponse, Tunnel } from './exchange.js';
+import type { Body, Exchange, ExchangeResponse, Tunnel } from './exchange.js';
 import { join } from './tunnel.js';
 
 /**
@@ -20,20 +19,28 @@ export function deliver(exchange: Exchange, raw: ServerResponse, cacheName: stri
   else switchProtocols(response.tunnel, response.fields, raw);
 }
 
-function send({ request, log }: Exchange, { status, fields, body }: ExchangeResponse, raw: ServerResponse): void {
-  const bodyless = request.method === 'HEAD' || status === 204 || status === 304;
-  if (body instanceof Uint8Array) fields.set('Content-Length', String(body.length));
-  else if (body === null && !bodyless) fields.set('Content-Length', '0');
-  if (status === 204) fields.delete('content-length');
-  raw.writeHead(status, fields.flat());
+function send({ request, log }: Exchange, response: ExchangeResponse, raw: ServerResponse): void {
+  const body = framedBody(request.method, response);
+  raw.writeHead(response.status, response.fields.flat());
   if (body === null || body instanceof Uint8Array) {
-    raw.end(bodyless ? undefined : body);
-  } else if (bodyless) {
-    body.destroy();
-    raw.end();
-  } else {
-    pass(body, raw, log);
+    raw.end(body ?? undefined);
+    return;
   }
+  pass(body, raw, (error) => {
+    log.debug({ err: error }, 'response broken off');
+    raw.destroy();
+  });
+}
+
+/** Sets the length of what is to be sent, and gives what that is: nothing where there can be no body. */
+export function framedBody(method: string, { status, fields, body }: ExchangeResponse): Body {
+  const isBodyless = method === 'HEAD' || status === 204 || status === 304;
+  if (body instanceof Uint8Array) fields.set('Content-Length', String(body.length));
+  else if (body === null && !isBodyless) fields.set('Content-Length', '0');
+  if (status === 204) fields.delete('content-length');
+  if (!isBodyless) return body;
+  if (body instanceof Readable) body.destroy();
+  return null;
 }
 
 function switchProtocols(tunnel: Tunnel, fields: Fields, raw: ServerResponse): void {
@@ -52,20 +59,22 @@ function switchProtocols(tunnel: Tunnel, fields: Fields, raw: ServerResponse): v
 /**
  * `stream.pipeline` in what it does, without the AbortController and the error object with its stack that it makes of
  * every body, even one that ends well: they were a fifth of the cost of a miss.
+ *
+ * @param breakOff ends `to` in a way from which the client can tell that the body is not complete
  */
-function pass(body: Readable, raw: ServerResponse, log: FastifyBaseLogger): void {
-  const breakOff = (error: Error) => {
-    log.debug({ err: error }, 'response broken off');
-    raw.destroy();
-  };
+export function pass(body: Readable, to: Writable, breakOff: (error?: Error) => void): void {
   body.once('error', breakOff);
-  raw.once('error', breakOff);
-  raw.once('close', () => {
+  // who is done with a body without a reason to give destroys it silently
+  body.once('close', () => {
+    if (!body.readableEnded && body.errored === null && !to.destroyed) breakOff();
+  });
+  to.once('error', breakOff);
+  to.once('close', () => {
     if (!body.destroyed) body.destroy();
   });
-  if (raw.destroyed) body.destroy();
-  else if (body.destroyed) raw.destroy();
-  else body.pipe(raw);
+  if (to.destroyed) body.destroy();
+  else if (body.destroyed) breakOff();
+  else body.pipe(to);
 }
 
 /** The response as it is to be sent: with the edits that waited for it, and with `Cache-Status` when a cache acted. */
@@ -93,6 +102,8 @@ export function cacheStatusOf(
   const detail = reasons.length === 0 ? undefined : reasons.join(', ');
   const ttl = outcome?.ttlSeconds;
   if (outcome !== undefined && isHit(outcome)) return { hit: true, ttl, detail };
+  // Neither found nor forwarded: the response was made up.
+  if (outcome?.reason === 'only-if-cached') return { hit: false, detail };
   return {
     hit: false,
     fwd: outcome === undefined ? 'bypass' : forwardReason(outcome),

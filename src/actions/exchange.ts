@@ -59,6 +59,20 @@ export class Exchange {
     else edit(this.response);
   }
 
+  /**
+   * Runs `step`, and makes the edits that it asked for before there was a response as soon as it is done: for a response
+   * that is to be stored as that step made it. Edits that waited before it go on waiting.
+   */
+  async runEdited(step: (exchange: Exchange) => void | Promise<void>): Promise<void> {
+    const waiting = this.#deliveryEdits.splice(0);
+    try {
+      await step(this);
+      if (this.response !== undefined) this.applyDeliveryEdits(this.response);
+    } finally {
+      this.#deliveryEdits.unshift(...waiting);
+    }
+  }
+
   /** Applies the edits that waited for the response. Called once, by what sends it. */
   applyDeliveryEdits(response: ExchangeResponse): void {
     for (const edit of this.#deliveryEdits) edit(response);
@@ -170,8 +184,13 @@ export function receivedRequest(raw: IncomingMessage, scheme: 'http' | 'https'):
     fields,
     remote: { address: raw.socket.remoteAddress ?? '', port: raw.socket.remotePort ?? 0 },
     local: { address: raw.socket.localAddress ?? '', port: raw.socket.localPort ?? 0 },
-    hasBody: fields.has('transfer-encoding') || Number(fields.get('content-length') ?? 0) > 0,
+    hasBody: announcesBody(fields),
   };
+}
+
+/** Whether the fields of a request say that it has a body. */
+export function announcesBody(fields: Fields): boolean {
+  return fields.has('transfer-encoding') || Number(fields.get('content-length') ?? 0) > 0;
 }
 
 const DEFAULT_PORTS = { http: '80', https: '443' } as const;

@@ -1,8 +1,7 @@
-import { hash, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
+import { givenToken, showsToken, tokenFault, tokenOptions } from './bearer-token.js';
 import { ComparisonError, compare, type Test } from './comparison.js';
 import type { ExchangeView } from './exchange.js';
-import { fileText } from './file-text.js';
 import { findVariable } from './variables.js';
 
 /** Who may purge over HTTP. Where there are both, both must hold. */
@@ -13,29 +12,12 @@ export interface PurgeAccess {
   readonly isAllowed: Test | undefined;
 }
 
-/**
- * Whether this request may purge. The address is that of the connection, whatever fields say of it; digests are
- * compared, so that the time it takes tells nothing of the token.
- */
+/** Whether this request may purge. The address is that of the connection, whatever fields say of it. */
 export function mayPurge({ tokenDigest, isAllowed }: PurgeAccess, view: ExchangeView): boolean {
   if (isAllowed !== undefined && !isAllowed(view)) return false;
   if (tokenDigest === undefined) return isAllowed !== undefined;
-  const [, token] = /^Bearer +([^ ]+)$/i.exec(view.request.fields.get('authorization') ?? '') ?? [];
-  return token !== undefined && timingSafeEqual(digest(token), tokenDigest);
+  return showsToken(view.request.fields.get('authorization'), tokenDigest);
 }
-
-function digest(token: string): Buffer {
-  return hash('sha256', Buffer.from(token, 'latin1'), 'buffer');
-}
-
-/** Shorter ones can be guessed. */
-const MIN_TOKEN_CHARACTERS = 16;
-
-/** What can stand behind Bearer (RFC 6750, section 2.1). */
-const token = z
-  .string()
-  .regex(/^[A-Za-z0-9\-._~+/]+=*$/, { error: 'a token has letters, digits and -._~+/ only' })
-  .min(MIN_TOKEN_CHARACTERS, { error: `a token of fewer than ${MIN_TOKEN_CHARACTERS} characters can be guessed` });
 
 const network = z.string().transform((text, check): Test => {
   try {
@@ -50,26 +32,21 @@ const network = z.string().transform((text, check): Test => {
 /** The `purge` option as a config writes it. */
 export const purgeAccessSchema = z
   .strictObject({
-    token: token.optional().describe('what a client has to send as "Authorization: Bearer …"'),
-    tokenFile: fileText
-      .transform((text) => text.trimEnd())
-      .pipe(token)
-      .optional()
-      .describe('file that holds the token; a line break at its end does not count'),
+    ...tokenOptions,
     allow: z
       .array(network)
       .min(1)
       .optional()
       .describe('addresses and networks of clients that may purge, such as [127.0.0.1, 10.0.0.0/8]'),
   })
-  .superRefine(({ token, tokenFile, allow }, check) => {
-    const fault = (message: string) => check.addIssue({ code: 'custom', message });
-    if (token !== undefined && tokenFile !== undefined) fault('give either token or tokenFile');
-    if ((token ?? tokenFile ?? allow) === undefined) fault('say who may purge: give token, tokenFile or allow');
+  .superRefine(({ allow, ...given }, check) => {
+    const isGiven = (given.token ?? given.tokenFile ?? allow) !== undefined;
+    const message = isGiven ? tokenFault(given) : 'say who may purge: give token, tokenFile or allow';
+    if (message !== undefined) check.addIssue({ code: 'custom', message });
   })
   .transform(
-    ({ token, tokenFile = token, allow }): PurgeAccess => ({
-      tokenDigest: tokenFile === undefined ? undefined : digest(tokenFile),
+    ({ allow, ...given }): PurgeAccess => ({
+      tokenDigest: givenToken(given),
       isAllowed: allow && ((view) => allow.some((isWithin) => isWithin(view))),
     }),
   );

@@ -40,7 +40,8 @@ export class QueryMemory {
   }
 }
 
-function withoutQuery(url: string): string {
+/** `url` up to its query. */
+export function withoutQuery(url: string): string {
   const mark = url.indexOf('?');
   return mark < 0 ? url : url.slice(0, mark);
 }

@@ -139,7 +139,8 @@ interface ResponseHead {
   readonly delimited: boolean;
 }
 
-function responseHead(method: string, status: number, received: Fields): ResponseHead {
+/** The head as the chain is to have it of one that came over the wire. */
+export function responseHead(method: string, status: number, received: Fields): ResponseHead {
   const bodyless = method === 'HEAD' || status === 204 || status === 304;
   return {
     status,
@@ -151,13 +152,14 @@ function responseHead(method: string, status: number, received: Fields): Respons
 
 /**
  * Whether the origin said how the body ends: by its length, by chunks, or, where the last transfer coding is another one,
- * by the end of the connection (RFC 9112, section 6.3, item 4). One that is compressed for the transfer would be
- * something else without its Transfer-Encoding, and a body without any framing may have ended by accident.
+ * by the end of the connection (RFC 9112, section 6.3, item 4). One that is coded for the transfer in another way, too,
+ * would be something else without its Transfer-Encoding, chunks within chunks (section 7.1) are anybody's guess, and a body
+ * without any framing may have ended by accident.
  */
 function isFramed(received: Fields): boolean {
   const codings = received.get('transfer-encoding')?.toLowerCase();
   if (codings === undefined) return received.has('content-length');
-  return !/\b(?:gzip|deflate|compress)\b/.test(codings);
+  return codings === 'chunked' || !/\b(?:chunked|gzip|deflate|compress)\b/.test(codings);
 }
 
 function receivedFields(rawFields: readonly Buffer[]): Fields {

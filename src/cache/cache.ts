@@ -1,30 +1,25 @@
-import { parseCacheControl } from '../http/cache-control.js';
-import { Fields } from '../http/fields.js';
-import { missingRange, selectWithinPart, storedPart } from '../http/partial.js';
-import { contentRange } from '../http/range.js';
-import { onlyIfCached, type ReuseRules, reuse } from '../http/reuse.js';
-import { isConditional } from '../http/validators.js';
-import { variantDigest } from '../http/vary.js';
-import { planAnswer } from './answer.js';
-import type { Body } from './body.js';
+import type { Fields } from '../http/fields.js';
+import { type ReuseRules, reuse } from '../http/reuse.js';
+import { answeredWith, collapsed, notCached, replayed, shared } from './answered.js';
 import type { BufferBudget } from './buffer-budget.js';
+import { type Decision, decide, decideWithoutBody, type Fetching, type Forwarding, type Replay } from './decision.js';
 import type { Entries } from './entries.js';
 import {
-  discard,
+  type EntryToUse,
   type Fetched,
   type FillContext,
   type FillRequest,
   fill,
-  keep,
   type SharedResponse,
-  type StaleEntry,
-  writePassing,
 } from './fill.js';
-import type { FoundEntry, FoundNothing } from './finder.js';
-import { Flights } from './flight.js';
-import { contentLength, type Origin, type OriginResponse } from './origin.js';
+import { Flights, type Joined } from './flight.js';
+import type { LookupExplanation } from './inspection.js';
+import { isLasting, keep, writePassing } from './keep.js';
+import { storeKey } from './key.js';
+import { contentLength, discard, type Origin, type OriginResponse } from './origin.js';
 import { OriginHealth } from './origin-health.js';
 import type { CacheOutcome } from './outcome.js';
+import { PassMemory } from './pass-memory.js';
 import type { CachePolicy } from './policy.js';
 import { SharedBody } from './shared-body.js';
 import type { Slot } from './slot.js';
@@ -75,11 +70,13 @@ export class HttpCache {
   readonly #context: FillContext;
   readonly #reuseRules: ReuseRules;
   readonly #health: OriginHealth;
+  readonly #passes: PassMemory;
   readonly #flights = new Flights<Fetched>((fetched) => (fetched.kind === 'shared' ? fetched.over : undefined));
 
   constructor(entries: Entries, policy: CachePolicy, bodies: BufferBudget) {
     this.#entries = entries;
     this.#health = new OriginHealth(policy.failureBackoffMs);
+    this.#passes = new PassMemory(policy.passSeconds);
     this.#context = { entries, policy, bodies, health: this.#health, uses: new UseCounts() };
     this.#reuseRules = {
       honorRequestCacheControl: policy.honorRequestCacheControl,
@@ -91,15 +88,34 @@ export class HttpCache {
   /** Decides about a request, and answers it unless it has to go forward by itself. */
   async answer(request: CacheRequest, origin: Origin): Promise<CacheResult> {
     for (let look = 1; look <= MAX_LOOKS; look++) {
+      const lookedAt = performance.now();
       const found = await this.#entries.find(request.key, request.url, request.fields);
       const ifLeased = look === 1 ? 'wait' : 'fetch';
-      const wanted = { ...request, origin, slot: found.slot, ifLeased } as const;
-      const result = await (found.kind === 'entry'
-        ? this.#withEntry(request, found, wanted)
-        : this.#withoutEntry(request, found, wanted));
+      const wanted = { ...request, origin, slot: found.slot, ifLeased, lookedAt } as const;
+      const decision = decide(request, found, this.#reuseRules, Date.now());
+      const result = await this.#act(decision, request, wanted);
       if (result !== undefined) return result;
     }
     return { kind: 'forward', outcome: { verdict: 'miss', reason: 'leased' }, slot: undefined };
+  }
+
+  /** What {@link answer} would do about a request at this moment, and why. Nothing is fetched, and nothing stored. */
+  async explain(request: CacheRequest): Promise<LookupExplanation> {
+    const found = await this.#entries.find(request.key, request.url, request.fields);
+    const nowMs = Date.now();
+    const entry = found.kind === 'entry' ? found.entry : undefined;
+    const decision = decide(request, found, this.#reuseRules, nowMs);
+    const fromStore = decision.kind === 'replay' || decision.kind === 'replay-part' ? decision : undefined;
+    const answered = await (fromStore && answeredWith(fromStore, request));
+    if (answered !== undefined) discard(answered.response);
+    const { base, place } = found.slot ?? { base: storeKey(request.key), place: storeKey(request.key) };
+    return {
+      items: await this.#entries.inspect([base, place]),
+      entry,
+      reuse: entry && reuse(entry.freshness, request.fields, this.#reuseRules, nowMs),
+      decision: fromStore && answered === undefined ? decideWithoutBody(request, fromStore) : decision,
+      status: answered?.response.status,
+    };
   }
 
   /**
@@ -153,93 +169,90 @@ export class HttpCache {
     return { kind: 'forward', outcome, slot: leased.kind === 'failed' ? undefined : leased.slot };
   }
 
-  async #withEntry(request: CacheRequest, found: FoundEntry, wanted: Wanted): Promise<CacheResult | undefined> {
-    const { entry } = found;
-    if (entry.status === 206) return this.#withPart(request, found, wanted);
-    const decision = reuse(entry.freshness, request.fields, this.#reuseRules, Date.now());
-    const { reason, ttlSeconds, ageSeconds } = decision;
-    const replay = (outcome: CacheOutcome) => this.#replay(request, found, outcome, ageSeconds);
-    if (decision.use === 'fresh') return replay({ verdict: 'hit', reason, ttlSeconds });
-    if (decision.use !== 'revalidate') {
-      const stale: StaleEntry = { entry, ttlSeconds, ifUnreachable: false, ifError: false };
-      if (this.#health.mayAsk(request.key)) this.#refresh({ ...wanted, stale, reason, ifLeased: 'leave' });
-      return replay({ verdict: 'stale', reason, ttlSeconds });
+  async #act(decision: Decision, request: CacheRequest, wanted: Wanted): Promise<CacheResult | undefined> {
+    const { outcome } = decision;
+    switch (decision.kind) {
+      case 'replay':
+      case 'replay-part': {
+        if (decision.kind === 'replay' && decision.isRefreshed && this.#health.mayAsk(request.key)) {
+          // The answer is the client's to change. No failure of the origin is a reason to give the entry up.
+          const entry = { ...decision.entry, fields: decision.entry.fields.clone() };
+          const stale = { entry, ttlSeconds: outcome.ttlSeconds ?? 0, ifUnreachable: true, ifError: true };
+          this.#refresh({ ...wanted, stale, reason: outcome.reason, ifLeased: 'leave' });
+        }
+        const answered = await answeredWith(decision, request);
+        return answered ?? this.#act(decideWithoutBody(request, decision), request, wanted);
+      }
+      case 'refuse':
+        return notCached(decision);
+      case 'forward': {
+        if (this.#isLeftAlone(decision, request)) return this.#act(decision.standIn, request, wanted);
+        if (decision.keeps === 'unleased') return { kind: 'forward', outcome, slot: wanted.slot };
+        return this.#forward(outcome, decision.keeps === 'leased' ? wanted.slot : undefined);
+      }
+      case 'fetch': {
+        if (this.#isLeftAlone(decision, request)) return this.#act(decision.standIn, request, wanted);
+        if (wanted.slot === undefined && this.#passes.has(request.key)) return this.#forward(outcome, undefined);
+        const { stale, incomplete, isOnlyJoined } = decision;
+        if (isOnlyJoined && !this.#flights.has(flightName(wanted), boardedAt(wanted)))
+          return this.#forward(outcome, wanted.slot);
+        return this.#fetch(request, { ...wanted, stale, incomplete, reason: outcome.reason });
+      }
     }
-    const { ifUnreachable, ifError } = decision;
-    if (onlyIfCached(request.fields)) return notCached(reason);
-    if (ifUnreachable && !this.#health.mayAsk(request.key))
-      return replay({ verdict: 'stale', reason: 'origin-failing', ttlSeconds });
-    const outcome = { verdict: 'miss', reason } as const;
-    if (request.method !== 'GET') return this.#forward(outcome, undefined);
-    if (!isCollapsible(request.fields)) return this.#forward(outcome, found.slot);
-    return this.#fetch(request, { ...wanted, stale: { entry, ttlSeconds, ifUnreachable, ifError }, reason });
   }
 
-  /** With a part of the response (RFC 9111, section 3.3): for a fresh one's own bytes, and to be completed. */
-  async #withPart(request: CacheRequest, found: FoundEntry, wanted: Wanted): Promise<CacheResult | undefined> {
-    const { entry, slot } = found;
-    const nothing = { kind: 'none', reason: 'partial', slot } as const;
-    const { use, reason, ttlSeconds, ageSeconds } = reuse(
-      entry.freshness,
-      request.fields,
-      this.#reuseRules,
-      Date.now(),
-    );
-    const part = storedPart(entry);
-    if (use !== 'fresh' || part === undefined) return this.#withoutEntry(request, nothing, wanted);
-    const isForPart = request.method === 'GET' && !isConditional(request.fields);
-    const selected = isForPart ? selectWithinPart(request.fields, entry.fields, part, Date.now()) : undefined;
-    if (selected === undefined) {
-      const missing = missingRange(part);
-      const incomplete = missing === undefined ? undefined : { entry, part, missing };
-      return this.#withoutEntry(request, nothing, { ...wanted, incomplete });
-    }
-    const body = await entry.body.read(selected.start - part.start, selected.end + 1 - part.start);
-    if (body === undefined) return this.#withoutEntry(request, nothing, wanted);
-    const { fields } = entry;
-    fields.set('Content-Range', contentRange(selected, part.sizeBytes));
-    fields.set('Content-Length', String(selected.end + 1 - selected.start));
-    fields.set('Age', String(ageSeconds));
-    const response = { status: 206, fields, body, delimited: true };
-    return { kind: 'answer', response, outcome: { verdict: 'hit', reason, ttlSeconds }, storage: undefined };
+  /** Whether the origin has failed just now, and there is something that may be used in the meantime. */
+  #isLeftAlone<D extends Forwarding | Fetching>(decision: D, { key }: CacheRequest): decision is D & StandIn {
+    return decision.standIn !== undefined && !this.#health.mayAsk(key);
   }
 
-  async #withoutEntry(request: CacheRequest, found: FoundNothing, wanted: Wanted): Promise<CacheResult | undefined> {
-    const { slot } = found;
-    const reason = reasonOf(found);
-    if (onlyIfCached(request.fields)) return notCached(reason);
-    const outcome = { verdict: 'miss', reason } as const;
-    if (request.method !== 'GET') return this.#forward(outcome, undefined);
-    if (found.kind === 'pass') return { kind: 'forward', outcome, slot };
-    if (!isCollapsible(request.fields)) return this.#forward(outcome, slot);
-    // A request for a part, or under a condition, joins a fetch of the whole, but does not start one.
-    if (!asksForWhole(request.fields) && !this.#flights.has(flightName(wanted))) return this.#forward(outcome, slot);
-    return this.#fetch(request, { ...wanted, stale: undefined, reason });
+  #join(wanted: Wanted & FillRequest): Joined<Fetched> {
+    const start = (close: () => void) => fill(wanted, this.#context, close);
+    return this.#flights.join(flightName(wanted), start, boardedAt(wanted));
   }
 
-  async #fetch(request: CacheRequest, wanted: FillRequest): Promise<CacheResult | undefined> {
-    const { result, isCollapsed } = this.#flights.join(flightName(wanted), () => fill(wanted, this.#context));
+  async #fetch(request: CacheRequest, wanted: Wanted & FillRequest): Promise<CacheResult | undefined> {
+    const joinedAt = performance.now();
+    const { result, isCollapsed } = this.#join(wanted);
     const fetched = await result;
     switch (fetched.kind) {
       case 'again':
         return undefined;
       case 'entry': {
-        const ageSeconds = currentAge(fetched.entry);
-        return this.#replay(request, fetched, collapsed(fetched.outcome, isCollapsed), ageSeconds);
+        if (isCollapsed && !suits(fetched, wanted)) return undefined;
+        const fields = (isCollapsed ? fetched.entry.fields : fetched.ownFields).clone();
+        const entry = { ...fetched.entry, fields };
+        const answered = await replayed(request, entry, collapsed(fetched.outcome, isCollapsed), currentAge(entry));
+        return answered ?? { kind: 'forward', outcome: { verdict: 'miss', reason: 'lost-segment' }, slot: undefined };
       }
-      case 'shared':
-        return shared(request, fetched, isCollapsed);
+      case 'shared': {
+        const isLate = isCollapsed && joinedAt > fetched.receivedAt;
+        const ageSeconds = isLate ? this.#usableAge(request, fetched) : undefined;
+        if (isLate && ageSeconds === undefined) return undefined;
+        const answered = shared(request, fetched, isCollapsed);
+        if (ageSeconds !== undefined) answered?.response.fields.set('Age', String(ageSeconds));
+        return answered;
+      }
       case 'own': {
         const { response, outcome, storage } = fetched;
+        if (wanted.slot === undefined && isLasting(storage)) this.#passes.add(request.key);
         if (!isCollapsed) return { kind: 'answer', response, outcome, storage };
         return { kind: 'forward', outcome: { verdict: 'miss', reason: 'hit-for-miss' }, slot: undefined };
       }
     }
   }
 
+  /** The age of a response that is still coming in, for a request that came after its head; `undefined`: it is no longer fresh. */
+  #usableAge({ fields }: CacheRequest, { plan, receivedMs }: SharedResponse): number | undefined {
+    if (plan === undefined) return undefined;
+    const freshness = { ...plan, storedAtMs: receivedMs, isSoftPurged: false };
+    const { use, ageSeconds } = reuse(freshness, fields, this.#reuseRules, Date.now());
+    return use === 'fresh' ? ageSeconds : undefined;
+  }
+
   /** Refreshes an entry in the background, unless somebody is at it. */
-  #refresh(wanted: FillRequest): void {
-    const { result, isCollapsed } = this.#flights.join(flightName(wanted), () => fill(wanted, this.#context));
+  #refresh(wanted: Wanted & FillRequest): void {
+    const { result, isCollapsed } = this.#join(wanted);
     if (isCollapsed) return;
     const finish = (fetched: Fetched) => {
       if (fetched.kind === 'own') discard(fetched.response);
@@ -247,35 +260,20 @@ export class HttpCache {
     };
     result.then(finish, () => this.#health.failed(wanted.key));
   }
-
-  /** Answers with an entry. When its body turns out to be lost, the request goes forward. */
-  async #replay(
-    request: CacheRequest,
-    { entry, slot }: { readonly entry: StoredEntry; readonly slot?: Slot | undefined },
-    outcome: CacheOutcome,
-    ageSeconds: number,
-  ): Promise<CacheResult> {
-    const { bytes } = entry.body;
-    const { status, fields, part } = planAnswer(request, entry, bytes, Date.now());
-    fields.set('Age', String(ageSeconds));
-    const answered = (body: Body): Answered => {
-      return { kind: 'answer', response: { status, fields, body, delimited: true }, outcome, storage: undefined };
-    };
-    if (part === null) return answered(null);
-    const { start, end } = part ?? { start: 0, end: bytes };
-    fields.set('Content-Length', String(end - start));
-    if (request.method === 'HEAD') return answered(null);
-    const body = await entry.body.read(start, end);
-    if (body !== undefined) return answered(body);
-    return { kind: 'forward', outcome: { verdict: 'miss', reason: 'lost-segment' }, slot };
-  }
 }
 
 /** Statuses that answer what one request knew or wanted, and say nothing of the next one for the same key. */
-const ANSWERS_TO_ONE: ReadonlySet<number> = new Set([304, 416]);
+const ANSWERS_TO_ONE: ReadonlySet<number> = new Set([304, 412, 416]);
+
+interface StandIn {
+  readonly standIn: Replay;
+}
 
 /** A fetch that may become necessary. */
-type Wanted = Omit<FillRequest, 'stale' | 'reason'>;
+type Wanted = Omit<FillRequest, 'stale' | 'reason'> & {
+  /** When the look at the store began (`performance.now`). */
+  readonly lookedAt: number;
+};
 
 /** When a request went to the origin, and when the head of its response came. In ms since 1970. */
 export interface Trip {
@@ -284,57 +282,32 @@ export interface Trip {
   readonly receivedMs: number;
 }
 
-/** What requests share that can be answered by the same response. */
-function flightName({ slot, key }: Pick<FillRequest, 'slot' | 'key'>): string {
-  return slot === undefined ? key : slot.place;
+/**
+ * What requests share that can be answered by the same response: they have seen the same in the store. Whoever comes after
+ * a purge has not: neither the epoch is the same then, nor what lies there.
+ */
+function flightName({ slot, key }: Wanted): string {
+  if (slot === undefined) return ` ${key}`;
+  const { place, under, moment } = slot;
+  const seen =
+    under.kind === 'entry' ? under.cas : under.kind === 'index' ? `${under.index.mark}.${under.seen.get(place)}` : '';
+  return `${place} ${moment.epoch} ${seen}`;
+}
+
+/**
+ * When a request must have begun to look to join a fetch that holds its lease under the base key: one that began later and
+ * found no lease there comes after a purge, and is not to get what was fetched before.
+ */
+function boardedAt({ slot, lookedAt }: Wanted): number {
+  return slot?.under.kind === 'nothing' ? lookedAt : Number.NEGATIVE_INFINITY;
+}
+
+/** Whether the entry that a fetch has ended in is for one who only joined it. */
+function suits({ isForAll, outcome }: EntryToUse, { stale }: FillRequest): boolean {
+  if (outcome.verdict !== 'stale') return isForAll;
+  return (outcome.forwardStatus === undefined ? stale?.ifUnreachable : stale?.ifError) === true;
 }
 
 function currentAge({ freshness }: StoredEntry): number {
   return freshness.ageSeconds + Math.max(0, Math.floor((Date.now() - freshness.storedAtMs) / 1000));
-}
-
-function reasonOf(found: FoundNothing): Reason {
-  if (found.kind === 'none') return found.reason;
-  return found.kind === 'pass' ? 'hit-for-miss' : 'absent';
-}
-
-/** Whether others may have the response to a request with these fields: it can be fetched for them, too. */
-function isCollapsible(fields: Fields): boolean {
-  return !fields.has('authorization') && !parseCacheControl(fields.get('cache-control')).has('no-store');
-}
-
-/** Whether the answer will be the whole response, `bytes=0-` being the way of players to ask for it. */
-function asksForWhole(fields: Fields): boolean {
-  return !isConditional(fields) && (!fields.has('range') || fields.get('range') === 'bytes=0-');
-}
-
-/** 504, as RFC 9111 says (section 5.2.1.7). */
-function notCached(reason: Reason): Answered {
-  const fields = new Fields(['Cache-Control', 'no-store']);
-  const response = { status: 504, fields, body: null, delimited: true };
-  return { kind: 'answer', response, outcome: { verdict: 'miss', reason: 'only-if-cached' }, storage: reason };
-}
-
-function collapsed(outcome: CacheOutcome, isCollapsed: boolean): CacheOutcome {
-  return isCollapsed ? { ...outcome, verdict: 'collapsed' } : outcome;
-}
-
-/** The part of a shared response that the request asks for; `undefined` when it is another variant, or too late to join. */
-function shared(request: CacheRequest, fetched: SharedResponse, isCollapsed: boolean): Answered | undefined {
-  const { status, body, failure, storage } = fetched;
-  if (variantDigest(fetched.varyNames, request.fields) !== fetched.variant) return undefined;
-  const fields = (isCollapsed ? fetched.fields : fetched.ownFields).clone();
-  const bytes = body instanceof SharedBody ? contentLength(fields) : (body?.length ?? 0);
-  const { part, ...head } = planAnswer(request, { status, fields }, bytes, Date.now());
-  const { start, end } = part ?? { start: 0, end: bytes };
-  const joined =
-    part === null || body === null
-      ? null
-      : body instanceof SharedBody
-        ? body.join(start, end)
-        : body.subarray(start, end);
-  if (joined === undefined) return undefined;
-  if (part !== undefined && part !== null) head.fields.set('Content-Length', String(part.end - part.start));
-  const response = { ...head, body: joined, delimited: true, failure };
-  return { kind: 'answer', response, outcome: collapsed(fetched.outcome, isCollapsed), storage };
 }

@@ -9,6 +9,7 @@ import { failureOf } from './failure.js';
 import { Finder, type Found } from './finder.js';
 import { counterKeys, type GenerationRecord, labelsOf } from './generation-record.js';
 import { Generations } from './generations.js';
+import { type InspectedItem, inspect } from './inspection.js';
 import { type Leased, Leases } from './lease.js';
 import { Authenticator } from './mac.js';
 import { encodeMarker } from './marker.js';
@@ -89,6 +90,16 @@ export class Entries {
    */
   find(key: string, url: string, request: Fields): Promise<Found> {
     return this.#finder.find(key, url, request);
+  }
+
+  /** What lies under store keys of the cache, for people to know. */
+  inspect(storeKeys: readonly string[]): Promise<InspectedItem[]> {
+    const inspected = async (storeKey: string): Promise<InspectedItem> => {
+      const item = await this.#store.get(storeKey).catch(failureOf);
+      const found = typeof item === 'string' ? item : inspect(storeKey, item, this.#context.authenticator);
+      return { storeKey, server: this.#store.serverOf?.(storeKey), found };
+    };
+    return Promise.all([...new Set(storeKeys)].map(inspected));
   }
 
   /** Takes the right to fetch. */
@@ -197,7 +208,7 @@ export class Entries {
     if (typeof placement === 'string') return placement;
     const { variant, mark, storeKey } = placement;
     const metadata = { freshness: freshnessOf(plan), mark, variant, epoch: slot.moment.epoch, key: slot.key };
-    const labels = labelsOf(slot.url, plan.tags);
+    const labels = labelsOf(slot, plan.tags);
     const counters = counterKeys(labels).map(() => LONGEST_COUNTER);
     const largest = { ...metadata, bodyBytes: Number.MAX_SAFE_INTEGER, layout: undefined };
     const encoded = encodeCachedEntry(storeKey, head, largest, { labels, counters }, [], authenticator);
@@ -206,7 +217,7 @@ export class Entries {
   }
 
   #record(slot: Slot, plan: EntryPlan): Promise<GenerationRecord | Reason> {
-    return this.#generations.record(labelsOf(slot.url, plan.tags), slot.moment, slot.begunMs);
+    return this.#generations.record(labelsOf(slot, plan.tags), slot.moment, slot.begunMs);
   }
 
   async #commit(

@@ -2,34 +2,35 @@ import { Readable } from 'node:stream';
 import { formatHttpDate } from '../http/date.js';
 import type { Fields } from '../http/fields.js';
 import { freshened } from '../http/freshen.js';
-import type { ResponseHead } from '../http/response-head.js';
 import { isOriginFailure } from '../http/status.js';
-import { REQUEST_REFUSALS } from '../http/storage-rules.js';
+import type { StoragePlan } from '../http/storage-rules.js';
 import { conditionalFields, withoutConditions } from '../http/validators.js';
 import { variantDigest, varyNames } from '../http/vary.js';
-import type { Body } from './body.js';
 import type { BufferBudget } from './buffer-budget.js';
 import { completed, type Incomplete } from './completion.js';
-import type { Entries } from './entries.js';
 import type { EntryWriter } from './entry-writer.js';
-import { contentLength, type Origin, type OriginResponse } from './origin.js';
+import {
+  isLasting,
+  type KeepContext,
+  keep,
+  type ReceivedFor,
+  receivedResponse,
+  shareable,
+  writeWhole,
+} from './keep.js';
+import { contentLength, discard, type Origin, type OriginResponse } from './origin.js';
 import type { OriginHealth } from './origin-health.js';
 import type { CacheOutcome } from './outcome.js';
-import type { CachePolicy, ResponseRule } from './policy.js';
 import { SharedBody } from './shared-body.js';
 import type { Slot } from './slot.js';
-import { decideStorage, type ReceivedResponse } from './storage.js';
+import { decideStorage, strip } from './storage.js';
 import type { StoredEntry } from './stored-entry.js';
-import type { UseCounts } from './use-counts.js';
 import type { Reason } from './verdict.js';
 
 /** What a fill works on. */
-export interface FillContext {
-  readonly entries: Entries;
-  readonly policy: CachePolicy;
+export interface FillContext extends KeepContext {
   readonly bodies: BufferBudget;
   readonly health: OriginHealth;
-  readonly uses: UseCounts;
 }
 
 /** One fetch to be made, and what the cache had when it was found necessary. */
@@ -71,6 +72,10 @@ export interface LookAgain {
 export interface EntryToUse {
   readonly kind: 'entry';
   readonly entry: StoredEntry;
+  /** All the fields, for the one who caused the fill. The entry has those that everybody may have. */
+  readonly ownFields: Fields;
+  /** Whether it still fits all who came with the same stale entry: a 304 can make it vary on more. */
+  readonly isForAll: boolean;
   readonly outcome: CacheOutcome;
 }
 
@@ -83,6 +88,10 @@ export interface SharedResponse {
   readonly ownFields: Fields;
   readonly body: SharedBody | Uint8Array | null;
   readonly failure: OriginResponse['failure'];
+  /** When it came (ms since 1970, and by `performance.now`), and how long it may be used by those who come later. */
+  readonly receivedMs: number;
+  readonly receivedAt: number;
+  readonly plan: StoragePlan | undefined;
   /** Names of the selecting request fields, and their digest in the request that caused the fill. */
   readonly varyNames: readonly string[];
   readonly variant: string;
@@ -103,16 +112,19 @@ export interface OwnResponse {
 /**
  * Fetches the response of a key and stores it, once for all who want it: in this process, and by the lease in the fleet.
  * With a stale entry at hand the fetch is conditional, and the entry may stand in for an origin that fails.
+ *
+ * @param leased called when there is a lease under the base key: who looks it up later and finds none comes after a purge
  */
-export async function fill(request: FillRequest, context: FillContext): Promise<Fetched> {
+export async function fill(request: FillRequest, context: FillContext, leased: () => void): Promise<Fetched> {
   const { entries, policy } = context;
   if (request.slot === undefined) return fetchInto(undefined, request, context);
-  const leased = await entries.lease(request.slot);
-  if (leased.kind === 'taken' && request.ifLeased !== 'fetch') {
-    if (request.ifLeased === 'wait') await entries.awaitEntry(leased.slot, policy.leaseWaitMs);
+  const lease = await entries.lease(request.slot);
+  if (lease.kind === 'taken' && request.ifLeased !== 'fetch') {
+    if (request.ifLeased === 'wait') await entries.awaitEntry(lease.slot, policy.leaseWaitMs);
     return { kind: 'again' };
   }
-  const slot = leased.kind === 'failed' ? undefined : leased.slot;
+  const slot = lease.kind === 'failed' ? undefined : lease.slot;
+  if (slot?.under.kind === 'lease') leased();
   try {
     return await fetchInto(slot, request, context);
   } catch (error) {
@@ -127,7 +139,7 @@ async function fetchInto(slot: Slot | undefined, request: FillRequest, context: 
   const requestedMs = Date.now();
   const fields = fillFields(request);
   fields.set('Range', incomplete.missing);
-  const response = await request.origin.fetch(fields);
+  const response = await request.origin.fetch(fields, isRefresh(request));
   // An origin may answer with the whole at once.
   const isWhole = response.failure === undefined && response.status === 200;
   const whole = isWhole ? response : await completed(incomplete, response);
@@ -139,7 +151,7 @@ async function fetchWhole(slot: Slot | undefined, request: FillRequest, context:
   const { entries, health } = context;
   const { stale, origin } = request;
   const requestedMs = Date.now();
-  const response = await origin.fetch(fillFields(request));
+  const response = await origin.fetch(fillFields(request), isRefresh(request));
   const receivedMs = Date.now();
   const isError = isOriginFailure(response.status);
   if (response.failure !== undefined || isError) health.failed(request.key);
@@ -151,13 +163,19 @@ async function fetchWhole(slot: Slot | undefined, request: FillRequest, context:
     if (slot !== undefined) await entries.release(slot);
     const { entry, ttlSeconds } = stale;
     const forwardStatus = response.failure === undefined ? response.status : undefined;
-    return { kind: 'entry', entry, outcome: { verdict: 'stale', reason: 'origin-failing', ttlSeconds, forwardStatus } };
+    const outcome = { verdict: 'stale', reason: 'origin-failing', ttlSeconds, forwardStatus } as const;
+    return { kind: 'entry', entry, ownFields: entry.fields, isForAll: true, outcome };
   }
   const received = { ...request, requestedMs, receivedMs };
   if (response.failure !== undefined) return failed(slot, response, received, context);
   if (stale !== undefined && response.status === 304)
     return revalidated(slot, stale.entry, response, received, context);
   return fetched(slot, response, received, context);
+}
+
+/** Only who has answered already leaves the fetch to others. */
+function isRefresh({ ifLeased }: FillRequest): boolean {
+  return ifLeased === 'leave';
 }
 
 /** What the origin is asked with: for all of the response, and only if it is another one than the stale one. */
@@ -167,15 +185,17 @@ function fillFields({ fields, stale }: FillRequest): Fields {
   return whole;
 }
 
-type Received = FillRequest & { readonly requestedMs: number; readonly receivedMs: number };
+type Received = FillRequest & ReceivedFor;
 
 /** All who waited learn of the failure: each of them asking again by itself would not help the origin. */
 async function failed(
   slot: Slot | undefined,
-  { status, fields, failure, body }: OriginResponse,
-  { reason, stale }: Received,
+  response: OriginResponse,
+  { reason, stale, receivedMs }: Received,
   { entries }: FillContext,
 ): Promise<Fetched> {
+  const { status, fields, failure, body } = response;
+  discard(response);
   if (slot !== undefined) await entries.release(slot);
   // Without its origin a cache that may not use what it has says so (RFC 9111, section 5.2.2.2).
   const told = stale === undefined ? status : 504;
@@ -183,7 +203,11 @@ async function failed(
     fields,
     ownFields: fields,
     failure,
-    body: body instanceof Uint8Array ? body : null,
+    // what there is says the other status
+    body: body instanceof Uint8Array && told === status ? body : null,
+    receivedMs,
+    receivedAt: performance.now(),
+    plan: undefined,
     varyNames: [],
     variant: '',
   };
@@ -214,13 +238,16 @@ async function revalidated(
   const outcome = { verdict: 'revalidated', reason: received.reason, forwardStatus: 304 } as const;
   if (decision.isStored) {
     const { plan } = decision;
-    const { entry: fresh } = await entries.freshen(slot, entry, head, plan);
-    return { kind: 'entry', entry: fresh, outcome: { ...outcome, ttlSeconds: plan.lifetimeSeconds - plan.ageSeconds } };
+    const { entry: fresh } = await entries.freshen(slot, entry, { ...head, fields: shareable(head, plan) }, plan);
+    const isForAll = String(varyNames(head.fields)) === String(varyNames(entry.fields));
+    const ttlSeconds = plan.lifetimeSeconds - plan.ageSeconds;
+    return { kind: 'entry', entry: fresh, ownFields: head.fields, isForAll, outcome: { ...outcome, ttlSeconds } };
   }
   // It has become private, say: whoever caused the fetch may have it, and nobody after.
-  if (slot !== undefined) await entries.pass(slot);
+  if (slot !== undefined) await (isLasting(decision.reason, true) ? entries.pass(slot) : entries.release(slot));
   const body = await entry.body.read(0, entry.body.bytes);
   if (body === undefined) return { kind: 'again' };
+  head.fields.set('Content-Length', String(entry.body.bytes));
   return { kind: 'own', response: { ...head, body, delimited: true }, outcome, storage: decision.reason };
 }
 
@@ -242,77 +269,15 @@ async function fetched(
     fields,
     ownFields: response.fields,
     failure: undefined,
+    receivedMs: received.receivedMs,
+    receivedAt: performance.now(),
+    plan: kept.plan,
     ...sharedBody(response, writer, context),
     varyNames: selecting,
     variant: variantDigest(selecting, received.fields),
     outcome,
     storage: kept.storage,
   };
-}
-
-/** A response that may be stored, and so be given to others, or one that may not. */
-export type Kept =
-  | { readonly kind: 'refused'; readonly reason: Reason }
-  | {
-      readonly kind: 'kept';
-      /** Those that others may have. */
-      readonly fields: Fields;
-      /** `undefined` when it is not stored after all, for the reason that `storage` says. */
-      readonly writer: EntryWriter | undefined;
-      readonly storage: Reason;
-    };
-
-/**
- * Decides about the response to a GET, or to what the rules take for one, and begins to store it. Its `slot` is settled
- * with that, or will be by the writer.
- */
-export async function keep(
-  slot: Slot | undefined,
-  response: OriginResponse,
-  received: Received & { readonly method?: string },
-  { entries, policy, uses }: FillContext,
-): Promise<Kept> {
-  const { fields, status } = response;
-  const rule = received.origin.ruleFor(response);
-  strip(fields, rule);
-  const decision = response.delimited
-    ? decideStorage(receivedResponse(received, { status, fields }), policy, rule)
-    : ({ isStored: false, reason: 'unknown-length' } as const);
-  if (!decision.isStored) {
-    if (slot !== undefined) await (isLasting(decision.reason) ? entries.pass(slot) : entries.release(slot));
-    return { kind: 'refused', reason: decision.reason };
-  }
-  if (!uses.reached(received.key, rule.minUses)) {
-    if (slot !== undefined) await entries.release(slot);
-    return { kind: 'refused', reason: 'min-uses' };
-  }
-  // A hit must show when the response was made, not when it is sent (RFC 9110, section 6.6.1).
-  if (!fields.has('date')) fields.append('Date', formatHttpDate(received.receivedMs));
-  const { plan } = decision;
-  const shareable = fields.filter((name) => !plan.droppedFields.includes(name));
-  if (slot === undefined) return { kind: 'kept', fields: shareable, writer: undefined, storage: received.reason };
-  const writer = entries.writer(slot, { status, fields: shareable }, received.fields, plan);
-  if (typeof writer === 'string') return { kind: 'kept', fields: shareable, writer: undefined, storage: writer };
-  return { kind: 'kept', fields: shareable, writer, storage: 'stored' };
-}
-
-/** Whether the next response is likely to be refused for the same reason: then nobody is to wait for it. */
-function isLasting(reason: Reason): boolean {
-  return !REQUEST_REASONS.has(reason);
-}
-
-const REQUEST_REASONS: ReadonlySet<Reason> = REQUEST_REFUSALS;
-
-function receivedResponse(
-  received: Received & { readonly method?: string },
-  { status, fields }: ResponseHead,
-): ReceivedResponse {
-  const { method = 'GET', url, fields: requestFields, requestedMs, receivedMs } = received;
-  return { method, url, requestFields, status, fields, requestedMs, receivedMs };
-}
-
-function strip(fields: Fields, { strip: names = [] }: ResponseRule): void {
-  for (const name of names) fields.delete(name);
 }
 
 /** The body for all who want it, which passes the writer on its way. */
@@ -335,28 +300,4 @@ function sharedBody(
     },
   });
   return { body: shared, over: shared.over };
-}
-
-/** Writes a body that is there. */
-function writeWhole(body: Uint8Array | null, writer: EntryWriter): Promise<Reason> {
-  if (body !== null) writer.write(body);
-  return writer.end();
-}
-
-/** Stores a body that goes to the one client it is for: a stream is listened to as it passes. */
-export function writePassing(body: Body, writer: EntryWriter): void {
-  if (!(body instanceof Readable)) {
-    void writeWhole(body, writer);
-    return;
-  }
-  body.pause();
-  body.on('data', (chunk: Uint8Array | string) => writer.write(typeof chunk === 'string' ? Buffer.from(chunk) : chunk));
-  body.once('end', () => void writer.end());
-  // Behind an end it does nothing.
-  body.once('close', () => writer.abandon());
-}
-
-/** A response that nobody gets. */
-export function discard({ body }: OriginResponse): void {
-  if (body instanceof Readable) body.destroy();
 }

@@ -76,7 +76,7 @@ export class Finder {
       return { kind: 'none', reason: failureOf(error), slot: undefined };
     }
     const begunMs = performance.now();
-    const labels = labelsOf(url, []);
+    const labels = labelsOf({ key, url }, []);
     const common = { key, url, request, base, place: base, moment: { epochKey, epoch }, begunMs, labels };
     const slot: Slot = { ...common, under: { kind: 'nothing' }, lease: undefined };
     return item === undefined ? { kind: 'none', reason: 'absent', slot } : this.#underBase(item, slot);

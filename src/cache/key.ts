@@ -19,7 +19,7 @@ const INTERNAL = 'lookaside:';
  * Items of the cache's own: variants (`v`), segments (`s`), leases, and the counters that purges go by. They are what
  * other programs purge with, so the names are part of what is promised to them.
  */
-export type InternalKind = 'v' | 'lease' | 'tag' | 'prefix';
+export type InternalKind = 'v' | 'lease' | 'tag' | 'prefix' | 'url';
 
 /** The store key of an item of the cache's own: `part`, a byte string, as it is or as its SHA-1, as for `storeKey`. */
 export function internalKey(kind: InternalKind, part: string): string {

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 
 /** Failures in a row after which it is the origin that fails, and not some of its pages. */
-const FAILURES_OF_ORIGIN = 10;
+const FAILURES_OF_ORIGIN = 50;
 
 /** Keys whose failure is remembered, some 100 bytes each. */
 const MAX_KEYS = 10_000;

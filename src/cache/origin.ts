@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { Fields } from '../http/fields.js';
 import type { ProxyError } from '../http/proxy-status.js';
 import type { Body } from './body.js';
@@ -16,8 +17,12 @@ export interface OriginResponse {
 
 /** The way to the origin for one request: what fetches a response, and what the operator has to say about it. */
 export interface Origin {
-  /** Fetches for the request with these fields in place of its own. */
-  fetch(fields: Fields): Promise<OriginResponse>;
+  /**
+   * Fetches for the request with these fields in place of its own.
+   *
+   * @param isRefresh the client has its answer already: this response is for the store only
+   */
+  fetch(fields: Fields, isRefresh: boolean): Promise<OriginResponse>;
   /** The rule for a response with this head. */
   ruleFor(head: { readonly status: number; readonly fields: Fields }): ResponseRule;
 }
@@ -26,4 +31,9 @@ export interface Origin {
 export function contentLength(fields: Fields): number | undefined {
   const text = fields.get('content-length');
   return text !== undefined && /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+/** A response that nobody gets. */
+export function discard({ body }: OriginResponse): void {
+  if (body instanceof Readable) body.destroy();
 }

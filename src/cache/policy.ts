@@ -32,6 +32,8 @@ export interface ResponseRule {
   readonly bypass?: boolean | undefined;
   /** How long it is used from now on, whatever it says itself. */
   readonly ttlSeconds?: number | undefined;
+  /** The same where the response does not say it itself. */
+  readonly defaultTtlSeconds?: number | undefined;
   readonly minTtlSeconds?: number | undefined;
   readonly maxTtlSeconds?: number | undefined;
   /** Fields to take out of the response, stored or not. */

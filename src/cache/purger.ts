@@ -1,7 +1,7 @@
 import type { Store } from '../store/store.js';
 import { decodeCachedEntry, encodeCachedEntry, recordOf } from './cached-entry.js';
 import { failureOf } from './failure.js';
-import { prefixesOf, prefixKey, tagKey } from './generation-record.js';
+import { prefixesOf, prefixKey, tagKey, urlKey } from './generation-record.js';
 import { HARD_PURGE, SOFT_PURGE } from './generations.js';
 import { openItem } from './item.js';
 import { ALL_KEY, EPOCH_KEYS, storeKey } from './key.js';
@@ -10,10 +10,12 @@ import { PendingPurges } from './pending-purges.js';
 import { decodeIndex, encodeIndex } from './variants.js';
 
 /**
- * What is purged: what is stored under a key, with all variants; what bears a tag; what has a URL that begins so; all.
+ * What is purged: what is stored under a key, with all variants; what is stored for a URL, under whatever key; what bears
+ * a tag; what has a URL that begins so; all.
  */
 export type PurgeTarget =
   | { readonly kind: 'key'; readonly key: string }
+  | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'tag'; readonly tag: string }
   | { readonly kind: 'prefix'; readonly prefix: string }
   | { readonly kind: 'all' };
@@ -31,6 +33,12 @@ export interface PurgeOptions {
  * background, and until then, what lies on that server may be used by those who reach it.
  */
 export type PurgeResult = 'purged' | 'absent' | 'pending';
+
+/** The result of purges that are one for whoever asked for them. */
+export function combinedResult(results: readonly PurgeResult[]): PurgeResult {
+  if (results.includes('pending')) return 'pending';
+  return results.includes('purged') ? 'purged' : 'absent';
+}
 
 export interface PurgerOptions {
   /** As for `Entries`. */
@@ -64,7 +72,14 @@ export class Purger {
   }
 
   /** @throws RangeError for a prefix that is not `scheme://authority/` and whole directories. */
-  async purge(target: PurgeTarget, { soft = false, dryRun = false }: PurgeOptions = {}): Promise<PurgeResult> {
+  async purge(target: PurgeTarget, options: PurgeOptions = {}): Promise<PurgeResult> {
+    if (target.kind !== 'url') return this.#purge(target, options);
+    // The URL is the key of what is stored for it, unless there is more to that than the URL.
+    const underItself = await this.#purge({ kind: 'key', key: target.url }, options);
+    return combinedResult([underItself, await this.#purge(target, options)]);
+  }
+
+  async #purge(target: PurgeTarget, { soft = false, dryRun = false }: PurgeOptions): Promise<PurgeResult> {
     const name = storeKeyOf(target);
     if (dryRun) {
       const item = await this.#store.get(name).catch(failureOf);
@@ -134,6 +149,8 @@ function storeKeyOf(target: PurgeTarget): string {
   switch (target.kind) {
     case 'key':
       return storeKey(target.key);
+    case 'url':
+      return urlKey(target.url);
     case 'tag':
       return tagKey(target.tag);
     case 'prefix':

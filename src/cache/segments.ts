@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { Store } from '../store/store.js';
 import { BrokenBodyError } from './body.js';
+import { failureOf } from './failure.js';
 import type { Authenticator } from './mac.js';
 import { type SegmentLayout, segmentBody, segmentKey } from './segment.js';
 
@@ -75,8 +76,10 @@ async function fetchSegment(
   const item = await store.get(key);
   if (item === null) throw new LostSegmentError(key, false);
   const body = segmentBody(item.value, layout, index, authenticator);
-  if (body === undefined) throw new LostSegmentError(key, true);
-  return body;
+  if (body !== undefined) return body;
+  // Whoever reads next is to find it missing before the first byte, instead of being broken off here, too.
+  await store.delete(key, { cas: item.cas }).catch(failureOf);
+  throw new LostSegmentError(key, true);
 }
 
 /**

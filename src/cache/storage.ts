@@ -34,7 +34,8 @@ export function decideStorage(received: ReceivedResponse, policy: CachePolicy, r
   if (hasTooManyTags(fields, policy.tagFields)) return { isStored: false, reason: 'too-many-tags' };
   const request = { method, url, fields: received.requestFields };
   const { profile, targets } = policy;
-  const rules = { profile, targets, ttlSeconds: rule.ttlSeconds, unsafe: rule.unsafe };
+  const { ttlSeconds: ruledSeconds, defaultTtlSeconds, unsafe } = rule;
+  const rules = { profile, targets, ttlSeconds: ruledSeconds, defaultTtlSeconds, unsafe };
   const plan = storagePlan(request, { status, fields }, rules, { requestedMs, receivedMs });
   if (typeof plan === 'string') return { isStored: false, reason: plan };
   const bounded = withinBounds(plan, rule);
@@ -43,11 +44,17 @@ export function decideStorage(received: ReceivedResponse, policy: CachePolicy, r
   return { isStored: true, plan: { ...bounded, ttlSeconds, tags: tags(fields, policy.tagFields) } };
 }
 
+/** Takes out what the rule strips. To be done before the decision. */
+export function strip(fields: Fields, { strip: names = [] }: ResponseRule): void {
+  for (const name of names) fields.delete(name);
+}
+
 /** The plan with a lifetime within the operator's bounds. */
-function withinBounds(plan: StoragePlan, { minTtlSeconds = 0, maxTtlSeconds }: ResponseRule): StoragePlan {
+function withinBounds(plan: StoragePlan, { minTtlSeconds, maxTtlSeconds }: ResponseRule): StoragePlan {
   if (plan.revalidation === 'always') return plan;
+  // Negative for what was stale when it came: how long it has been is what its windows count from.
   const left = plan.lifetimeSeconds - plan.ageSeconds;
-  const atLeast = Math.max(left, minTtlSeconds);
+  const atLeast = Math.max(left, minTtlSeconds ?? left);
   const seconds = Math.min(atLeast, maxTtlSeconds ?? atLeast);
   return seconds === left ? plan : { ...plan, lifetimeSeconds: plan.ageSeconds + seconds };
 }

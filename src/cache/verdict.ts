@@ -68,6 +68,15 @@ export const REASONS = {
   'content-encoding': 'an encoded body can not be stored without its fields',
 } as const;
 
+/** What a reason means, as a sentence without its end. */
+export function meaningOf(reason: Reason): string {
+  return isOwn(reason) ? REASONS[reason] : `the store gives no answer: ${reason}`;
+}
+
+function isOwn(reason: Reason): reason is keyof typeof REASONS {
+  return Object.hasOwn(REASONS, reason);
+}
+
 /** The rule a reason follows from, where it is one of HTTP's. */
 export const REASON_SECTIONS: { readonly [reason in Reason]?: string } = {
   fresh: 'RFC 9111, section 4.2',

@@ -29,6 +29,8 @@ export interface Option {
   /** In commander's notation: `--ttl <duration>`, `-c, --config <file>`, or `--json` for one without value. */
   readonly flags: string;
   readonly help: string;
+  /** Whether it may be given more than once: its value is then a list, of one value, too. */
+  readonly isRepeatable?: true;
 }
 
 /**
@@ -67,7 +69,10 @@ export async function runCommandLine(
   for (const definition of commands) {
     const command = program.command(definition.name).description(definition.summary);
     for (const { name, help } of definition.args) command.argument(name, help);
-    for (const { flags, help } of definition.options) command.option(flags, help);
+    for (const { flags, help, isRepeatable } of definition.options) {
+      if (isRepeatable) command.option(flags, help, appended);
+      else command.option(flags, help);
+    }
     if (definition.passesOptionsOn) command.passThroughOptions();
     if (definition.details !== undefined) command.addHelpText('after', `\n${definition.details}`);
     command.addHelpText('after', `\n${EXIT_HELP}`);
@@ -95,6 +100,11 @@ async function runOne(definition: CommandDefinition, args: readonly string[], op
   }
 }
 
-function kebabCase(name: string): string {
+function appended(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+/** The flag of an option, without its dashes. */
+export function kebabCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

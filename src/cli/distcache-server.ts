@@ -36,8 +36,8 @@ const MAX_PROGRESS = 1_000_000;
 
 const MIB = 1024 * 1024;
 
-/** Of what can be given as memory. */
-const MAX_MEMORY_MIB = 65_536;
+/** The most sessions of the largest size take a little less. */
+const MAX_MEMORY_MIB = 2048;
 
 const schema = z.strictObject({
   ...serviceSchema,

@@ -4,12 +4,14 @@ import { checkCommand } from './check.js';
 import { type CommandDefinition, runCommandLine } from './command.js';
 import { demoCommand } from './demo.js';
 import { distcacheCommand } from './distcache.js';
+import { explainCommand } from './explain.js';
 import { getCommand } from './get.js';
 import { endOnBrokenPipe } from './output.js';
 import { purgeCommand } from './purge.js';
 import { schemaCommand } from './schema.js';
 import { serveCommand } from './serve.js';
 import { setCommand } from './set.js';
+import { tlsCommand } from './tls.js';
 
 /** THE table: every command there is, in the order `--help` shows them. */
 const COMMANDS: readonly CommandDefinition[] = [
@@ -19,7 +21,9 @@ const COMMANDS: readonly CommandDefinition[] = [
   getCommand,
   setCommand,
   purgeCommand,
+  explainCommand,
   schemaCommand,
+  tlsCommand,
   distcacheCommand,
 ];
 

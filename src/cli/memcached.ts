@@ -5,6 +5,7 @@ import { loadConfig } from '../config/load.js';
 import { memcachedSchema } from '../config/memcached.js';
 import type { MemcachedSettings } from '../config/schema.js';
 import { utf8ToBytes } from '../http/byte-string.js';
+import type { Address } from '../store/memcached/address.js';
 import { openStore } from '../store/open.js';
 import type { Store } from '../store/store.js';
 import type { Option } from './command.js';
@@ -13,8 +14,8 @@ import { UsageError } from './exit.js';
 /** memcached where it is when nobody said otherwise. */
 const DEFAULT_SERVER = '127.0.0.1:11211';
 
-/** The options that say which memcached a command works on, and how it takes keys. */
-export const MEMCACHED_OPTIONS: readonly Option[] = [
+/** The options that say which memcached a command works on. */
+export const SERVER_OPTIONS: readonly Option[] = [
   {
     flags: '--memcached <addresses>',
     help:
@@ -22,6 +23,11 @@ export const MEMCACHED_OPTIONS: readonly Option[] = [
       `${DEFAULT_SERVER})`,
   },
   { flags: '--config <file>', help: 'configuration whose memcached section says which servers, instead' },
+];
+
+/** The same, and how it takes keys. */
+export const MEMCACHED_OPTIONS: readonly Option[] = [
+  ...SERVER_OPTIONS,
   { flags: '--raw', help: 'take the key as it goes over the wire, without the rule that makes an SHA-1 of unfit ones' },
 ];
 
@@ -43,7 +49,7 @@ export interface MemcachedOptions {
 }
 
 /** The settings of memcached servers, given as a list with commas. Throws a {@link UsageError}. */
-export function parseServers(text: string): MemcachedSettings {
+function parseServers(text: string): MemcachedSettings {
   const checked = serverList.safeParse(text, { error: explainIssue });
   if (checked.success) return checked.data;
   throw new UsageError(
@@ -55,25 +61,35 @@ export function parseServers(text: string): MemcachedSettings {
 
 /** A script would rather wait than be told that the server was slow: a visitor's deadline is not for it. */
 const TIMEOUT_MS = 2000;
+const DEADLINES = { timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS };
 
 /**
  * The memcached that the options name, or the environment, or else the one of this machine, as a store. No connection
  * is made before the first operation.
  */
 export async function openMemcached(options: MemcachedOptions): Promise<Store> {
-  const memcached = await namedMemcached(options);
-  return openStore({ memcached: { ...memcached, timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS } });
+  return openConfigured(await namedMemcached(options), options);
 }
 
-async function namedMemcached({ memcached, config }: MemcachedOptions): Promise<MemcachedSettings> {
-  if (memcached !== undefined && config !== undefined) throw new UsageError('give either --memcached or --config');
-  if (memcached !== undefined) return memcached;
-  if (config === undefined) return parseServers(process.env.LOOKASIDE_MEMCACHED ?? DEFAULT_SERVER);
-  const settings = await loadConfig(config);
-  if (settings.memcached !== undefined) return settings.memcached;
+/** The store of a configuration. Throws a {@link UsageError} when that is the embedded one. */
+export function openConfigured(memcached: MemcachedSettings | undefined, { config }: MemcachedOptions): Store {
+  if (memcached !== undefined) return openStore({ memcached: { ...memcached, ...DEADLINES } });
   throw new UsageError(
     `${config} names no memcached: the embedded store is in the memory of the server's process, out of reach from here`,
   );
+}
+
+/** One server by itself, as the `server` option of an action names it. */
+export function openServer(address: Address): Store {
+  return openStore({ memcached: { servers: [{ address }], ...DEADLINES } });
+}
+
+/** The memcached that the options name; `undefined` when their configuration has none. */
+export async function namedMemcached({ memcached, config }: MemcachedOptions): Promise<MemcachedSettings | undefined> {
+  if (memcached !== undefined && config !== undefined) throw new UsageError('give either --memcached or --config');
+  if (memcached !== undefined) return memcached;
+  if (config === undefined) return parseServers(process.env.LOOKASIDE_MEMCACHED ?? DEFAULT_SERVER);
+  return (await loadConfig(config)).memcached;
 }
 
 /** Runs `use` with the store that the options name, and lets go of it. */

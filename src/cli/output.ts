@@ -12,6 +12,11 @@ export function printJson(value: unknown): Promise<void> {
   return printLine(JSON.stringify(value));
 }
 
+/** A byte string that others have made, as a terminal can show it: what is not visible ASCII becomes `\xNN`. */
+export function printable(bytes: string): string {
+  return bytes.replace(/[^\x20-\x7e]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
 /** Bytes of the result, as they are. */
 export async function printBytes(bytes: Uint8Array): Promise<void> {
   if (!process.stdout.write(bytes)) await once(process.stdout, 'drain');

@@ -1,124 +1,194 @@
 import { z } from 'zod';
-import { keyOptions } from '../actions/key-options.js';
-import { type Pattern, patternSchema } from '../actions/pattern.js';
-import { storeKey } from '../cache/key.js';
-import { CACHING_PROXY_KEY } from '../config/caching-proxy.js';
-import { keyUsesOf } from '../config/key-uses.js';
-import { configValue } from '../config/load.js';
-import { type Store, type StoreError, storeFailure } from '../store/store.js';
+import { patternSchema } from '../actions/pattern.js';
+import { targetFault } from '../actions/purge-report.js';
+import { urlAsSent } from '../actions/url-view.js';
+import { prefixKey, tagKey } from '../cache/generation-record.js';
+import { ALL_KEY, storeKey } from '../cache/key.js';
+import { combinedResult, type PurgeResult, Purger, type PurgeTarget } from '../cache/purger.js';
+import { utf8ToBytes } from '../http/byte-string.js';
+import { type Store, StoreError, storeFailure } from '../store/store.js';
 import { defineCommand } from './command.js';
-import { EXIT, type ExitCode, exitCodeOf } from './exit.js';
-import {
-  keyOnWire,
-  MEMCACHED_OPTIONS,
-  type MemcachedOptions,
-  memcachedOptions,
-  openMemcached,
-  parseServers,
-} from './memcached.js';
+import { EXIT, type ExitCode, exitCodeOf, UsageError } from './exit.js';
+import { keyOnWire, MEMCACHED_OPTIONS, type MemcachedOptions, memcachedOptions } from './memcached.js';
 import { printJson, printLine } from './output.js';
-import { isUrl, keyOfUrl } from './url-key.js';
+import { type PurgePlaces, purgePlaces } from './purge-places.js';
+import { isUrl, keyOfUrl, viewOfGiven } from './url-key.js';
+
+const words = z.array(z.string().min(1)).default([]);
 
 export const purgeCommand = defineCommand({
   name: 'purge',
-  summary: 'remove from memcached what it holds under keys or for URLs',
-  details: `A URL stands for the keys that a GET of it has: with --config by every memcached.lookup and
-memcached.store of the configuration, else by the pattern given with --key, or by that of "serve --upstream".
+  summary: 'remove from memcached what it holds under keys, for URLs, by tags, or below prefixes',
+  details: `A URL stands for everything that is stored for it: with --config by every memcached.cache, memcached.lookup
+and memcached.store of the configuration, else by "serve --upstream", with the pattern given with --key. Tags,
+prefixes and --all are for memcached.cache. With --config the secret is known that entries are signed with:
+without it, what is signed is removed where --soft would mark it.
 
   lookaside purge http://example.org/news
-  lookaside purge --config site.yaml http://example.org/news
+  lookaside purge --config site.yaml --soft --tag news --tag sport
+  lookaside purge --prefix http://example.org/archive/
   lookaside purge --key '%{req.scheme}://%{req.host}%{req.path}' http://example.org/news
   lookaside purge --raw http://example.org/news        # this very key, not a URL`,
-  args: [{ name: '<key-or-url...>', help: 'keys, before the key rule, and URLs (http:// or https://)' }],
+  args: [{ name: '[key-or-url...]', help: 'keys, before the key rule, and URLs (http:// or https://)' }],
   options: [
     ...MEMCACHED_OPTIONS,
-    { flags: '--key <pattern>', help: `pattern that makes the key of a URL (default: ${CACHING_PROXY_KEY})` },
+    { flags: '--key <pattern>', help: 'pattern that makes the key of a URL (default: that of serve --upstream)' },
+    { flags: '--tag <tag>', help: 'purge what bears this tag; may be repeated', isRepeatable: true },
+    {
+      flags: '--prefix <url>',
+      help: 'purge what has a URL that begins with this one, which ends in /; may be repeated',
+      isRepeatable: true,
+    },
+    { flags: '--all', help: 'purge everything that memcached.cache has stored' },
+    { flags: '--soft', help: 'mark stale instead: it may be revalidated, and used where stale responses may be' },
+    { flags: '--dry-run', help: 'change nothing, and say what there is' },
     { flags: '--json', help: 'print [{target, storeKeys, result, error}]; result is purged, absent or failed' },
   ],
-  schema: z.strictObject({ ...memcachedOptions, key: patternSchema.optional(), json: z.literal(true).optional() }),
-  async run(targets, options) {
-    const places = await placesOf(options);
+  schema: z.strictObject({
+    ...memcachedOptions,
+    key: patternSchema.optional(),
+    tag: words,
+    prefix: words,
+    all: z.literal(true).optional(),
+    soft: z.literal(true).optional(),
+    dryRun: z.literal(true).optional(),
+    json: z.literal(true).optional(),
+  }),
+  async run(given, options) {
+    const { soft = false, dryRun = false } = options;
+    if (soft && options.raw) throw new UsageError('--raw and --soft exclude each other: a mark needs the key itself');
+    const places = await purgePlaces(options);
     try {
-      const plans = targets.map((target) => ({ target, removals: removalsFor(target, places, options) }));
+      const orders = [
+        ...given.map((target) => orderFor(target, places, options)),
+        ...options.tag.map((tag) => ofCaches(`tag ${tag}`, { kind: 'tag', tag: utf8ToBytes(tag) }, places)),
+        ...options.prefix.map((text) =>
+          ofCaches(`prefix ${text}`, { kind: 'prefix', prefix: urlAsSent(text) }, places),
+        ),
+        ...(options.all ? [ofCaches('everything', { kind: 'all' }, places)] : []),
+      ];
+      if (orders.length === 0) throw new UsageError('say what to purge: keys, URLs, --tag, --prefix or --all');
       const purges: Purge[] = [];
-      for (const { target, removals } of plans) {
-        const purge = await remove(target, removals);
+      for (const order of orders) {
+        const purge = await carryOut(order, places, { soft, dryRun });
         purges.push(purge);
-        if (!options.json) await printLine(inText(purge));
+        if (!options.json) await printLine(inText(purge, dryRun));
       }
       if (options.json) await printJson(purges.map(inJson));
       return exitCodeFor(purges);
     } finally {
-      await Promise.all([...new Set(places.map(({ store }) => store))].map((store) => store.close()));
+      await places.close();
     }
   },
 });
 
-/** Where entries are kept, and under what keys. */
-interface Place {
-  readonly store: Store;
-  readonly pattern: Pattern;
+/** What is to be done for one thing that the command line names. */
+interface Order {
+  readonly target: string;
+  /** The items or counters it is about, as far as its words tell. */
+  readonly storeKeys: readonly string[];
+  readonly removals: readonly Removal[];
+  /** What to purge from every cache. */
+  readonly ofCaches: PurgeTarget | undefined;
 }
 
-/** One key to remove from one store. */
+/** One item to remove from one store. `key` is what {@link storeKey} was made of; `undefined` with `--raw`. */
 interface Removal {
   readonly store: Store;
-  readonly key: string;
+  readonly storeKey: string;
+  readonly key: string | undefined;
 }
 
 interface Purge {
   readonly target: string;
   readonly storeKeys: readonly string[];
-  /** `failed` as soon as one of the removals failed: something may still be there. */
+  /** `failed` as soon as a server did not answer: something may still be there. */
   readonly result: 'purged' | 'absent' | 'failed';
   readonly failure: StoreError | undefined;
 }
 
-/** Where `lookaside serve --upstream` keeps everything. */
-const CACHING_PROXY = { pattern: CACHING_PROXY_KEY, server: undefined };
-
-async function placesOf(options: MemcachedOptions & { readonly key?: Pattern | undefined }): Promise<Place[]> {
-  const found = options.config === undefined ? [] : keyUsesOf(await configValue(options.config));
-  const uses = found.length === 0 ? [CACHING_PROXY] : found;
-  const stores = new Map<string | undefined, Store>();
-  for (const { server } of uses) {
-    if (stores.has(server)) continue;
-    stores.set(server, await openMemcached(server === undefined ? options : { memcached: parseServers(server) }));
-  }
-  return uses.flatMap(({ pattern, server }) => {
-    const store = stores.get(server);
-    return store === undefined ? [] : [{ store, pattern: options.key ?? keyOptions.key.parse(pattern) }];
-  });
+interface Manner {
+  readonly soft: boolean;
+  readonly dryRun: boolean;
 }
 
-function removalsFor(target: string, places: readonly Place[], options: MemcachedOptions): Removal[] {
+function orderFor(target: string, places: PurgePlaces, options: MemcachedOptions): Order {
+  if (options.raw || !isUrl(target)) {
+    const key = options.raw ? undefined : utf8ToBytes(target);
+    const wireKey = keyOnWire(target, options);
+    const removals = places.stores.map((store) => ({ store, storeKey: wireKey, key }));
+    return { target, storeKeys: [wireKey], removals, ofCaches: undefined };
+  }
+  const view = viewOfGiven(target);
   const removals = new Map<string, Removal>();
-  const stores = [...new Set(places.map(({ store }) => store))];
-  for (const { store, pattern } of places) {
-    const ofUrl = isUrl(target) && !options.raw;
-    const made = ofUrl ? keyOfUrl(target, pattern) : undefined;
-    const key = ofUrl ? made && storeKey(made) : keyOnWire(target, options);
-    if (key !== undefined) removals.set(`${stores.indexOf(store)} ${key}`, { store, key });
+  for (const { store, pattern } of places.patterns) {
+    const key = keyOfUrl(target, pattern);
+    if (key === undefined) continue;
+    removals.set(`${places.stores.indexOf(store)} ${key}`, { store, storeKey: storeKey(key), key });
   }
-  return [...removals.values()];
+  const keys = [
+    ...[...removals.values()].map((removal) => removal.storeKey),
+    ...places.caches.map((cache) => storeKey(cache.key(view).key)),
+  ];
+  const ofCaches: PurgeTarget = { kind: 'url', url: urlAsSent(target) };
+  return { target, storeKeys: [...new Set(keys)], removals: [...removals.values()], ofCaches };
 }
 
-async function remove(target: string, removals: readonly Removal[]): Promise<Purge> {
-  let removed = false;
+/** What only a `memcached.cache` knows. */
+function ofCaches(
+  target: string,
+  purge: Exclude<PurgeTarget, { readonly kind: 'key' | 'url' }>,
+  { caches }: PurgePlaces,
+): Order {
+  const fault = targetFault(purge);
+  if (fault !== undefined) throw new UsageError(fault);
+  if (caches.length === 0)
+    throw new UsageError(`${target}: the configuration has no memcached.cache, which knows of it`);
+  return { target, storeKeys: [counterOf(purge)], removals: [], ofCaches: purge };
+}
+
+function counterOf(purge: Exclude<PurgeTarget, { readonly kind: 'key' | 'url' }>): string {
+  if (purge.kind === 'all') return ALL_KEY;
+  return purge.kind === 'tag' ? tagKey(purge.tag) : prefixKey(purge.prefix);
+}
+
+async function carryOut(order: Order, { caches, stores, secrets }: PurgePlaces, manner: Manner): Promise<Purge> {
+  const { target, storeKeys, removals, ofCaches } = order;
+  const results: PurgeResult[] = [];
   let failure: StoreError | undefined;
-  for (const { store, key } of removals) {
+  for (const removal of removals) {
     try {
-      removed = (await store.delete(key)) || removed;
+      results.push(await remove(removal, secrets, manner));
     } catch (error) {
       failure = storeFailure(error);
     }
   }
-  const result = failure !== undefined ? 'failed' : removed ? 'purged' : 'absent';
-  return { target, storeKeys: removals.map(({ key }) => key), result, failure };
+  if (ofCaches !== undefined) for (const cache of caches) results.push(await cache.purge(ofCaches, manner));
+  const result = combinedResult(results);
+  if (result === 'pending') failure ??= await failureAmong(stores);
+  return { target, storeKeys, result: failure !== undefined || result === 'pending' ? 'failed' : result, failure };
 }
 
-function inText({ target, result, failure }: Purge): string {
-  return failure === undefined ? `${result} ${target}` : `${result} ${target}: ${failure.message}`;
+async function remove({ store, storeKey, key }: Removal, secrets: readonly string[], { soft, dryRun }: Manner) {
+  if (dryRun) return (await store.get(storeKey)) === null ? 'absent' : 'purged';
+  if (!soft || key === undefined) return (await store.delete(storeKey)) ? 'purged' : 'absent';
+  const purger = new Purger(store, { secrets });
+  const result = await purger.purge({ kind: 'key', key }, { soft });
+  // nobody is going to be there when a server answers again
+  purger.close();
+  return result;
+}
+
+/** Why a server did not answer. One that does by now did not do so in time. */
+async function failureAmong(stores: readonly Store[]): Promise<StoreError> {
+  const reports = (await Promise.all(stores.map((store) => store.stats()))).flat().map(({ report }) => report);
+  const failures = reports.filter((report) => report instanceof StoreError);
+  return failures[0] ?? new StoreError('timeout', 'a server did not answer in time: purge again');
+}
+
+function inText({ target, result, failure }: Purge, dryRun: boolean): string {
+  const word = dryRun && result === 'purged' ? 'would purge' : result;
+  return failure === undefined ? `${word} ${target}` : `${word} ${target}: ${failure.message}`;
 }
 
 function inJson({ target, storeKeys, result, failure }: Purge) {

@@ -7,16 +7,16 @@ import { explainIssue, problemsOf } from '../actions/issues.js';
 import { patternSchema } from '../actions/pattern.js';
 import { proxyAction } from '../actions/proxy.js';
 import { durationSeconds } from '../actions/units.js';
-import { CACHING_PROXY_KEY, CACHING_PROXY_TTL, cachingProxy } from '../config/caching-proxy.js';
+import { CACHING_PROXY_TTL, cachingProxy } from '../config/caching-proxy.js';
 import { LISTEN_FORMS, parseListen } from '../config/listen.js';
 import { loadConfig, settingsOf } from '../config/load.js';
 import { memcachedSchema } from '../config/memcached.js';
-import type { Settings } from '../config/schema.js';
+import type { Config, Settings } from '../config/schema.js';
 import { ListenError, removeStaleSocket } from '../proxy/listener.js';
 import { standardLog } from '../proxy/serve.js';
 import { createProxy, type ProxyServer } from '../proxy/server.js';
 import { onOrder, reportToPrimary, Workers } from '../proxy/workers.js';
-import { defineCommand } from './command.js';
+import { defineCommand, kebabCase } from './command.js';
 import { EXIT, type ExitCode, UsageError } from './exit.js';
 import { printLine } from './output.js';
 
@@ -39,6 +39,11 @@ const serveOptions = z.strictObject({
   memcached: textFor(memcachedSchema, (text) => ({ servers: text.split(',') })).optional(),
   key: textFor(patternSchema).optional(),
   ttl: textFor(durationSeconds()).optional(),
+  profile: z.enum(['safe', 'rfc']).optional(),
+  tlsCert: z.string().optional(),
+  tlsKey: z.string().optional(),
+  tlsClientCa: z.string().optional(),
+  tlsSecretFile: z.string().optional(),
   workers: z.coerce.number<string>().pipe(z.int().min(1)).optional(),
 });
 
@@ -62,11 +67,19 @@ SIGTERM and SIGINT finish what is in flight and end; SIGHUP reads the configurat
       flags: '--memcached <addresses>',
       help: 'servers to keep responses in, separated by commas (default: this process)',
     },
-    { flags: '--key <pattern>', help: `pattern of the keys (default: ${CACHING_PROXY_KEY})` },
+    { flags: '--key <pattern>', help: 'pattern of the keys (default: scheme, host, path as sent, and query)' },
     {
       flags: '--ttl <duration>',
-      help: `how long responses are used, at most; 0 is for ever (default: ${CACHING_PROXY_TTL})`,
+      help: `how long 200, 301 and 302 responses are used that do not say it themselves (default: ${CACHING_PROXY_TTL}, with --profile rfc by the RFC's heuristics)`,
     },
+    {
+      flags: '--profile <name>',
+      help: 'rfc: store all that RFC 9111 allows; safe: not what sets cookies, answers to cookies, nor errors, unless they say that it is for all (default: safe)',
+    },
+    { flags: '--tls-cert <file>', help: 'speak HTTPS, with this certificate and its chain (PEM)' },
+    { flags: '--tls-key <file>', help: 'its key (PEM)' },
+    { flags: '--tls-client-ca <file>', help: 'let in only clients with a certificate of these authorities (PEM)' },
+    { flags: '--tls-secret-file <file>', help: 'the secret by which a fleet shares TLS sessions, in memcached' },
     { flags: '--workers <number>', help: 'how many processes answer requests (default: 1)' },
   ],
   schema: serveOptions,
@@ -84,12 +97,13 @@ type Load = () => Promise<Settings>;
 function loader({ config, upstream, listen, workers, ...cache }: ServeOptions): Load {
   if (config === undefined) {
     if (upstream === undefined) throw new UsageError('say what to serve: --upstream URL or --config FILE');
-    const { memcached, ...options } = cache;
+    const { memcached, tlsCert, tlsKey, tlsClientCa, tlsSecretFile, ...options } = cache;
     const value = cachingProxy(upstream, { ...options, servers: memcached?.split(',') });
-    return async () => settingsOf({ ...value, listen, workers }, 'command line');
+    const tls = tlsSection({ cert: tlsCert, key: tlsKey, clientCa: tlsClientCa, secretFile: tlsSecretFile });
+    return async () => settingsOf({ ...value, listen, workers, tls }, 'command line');
   }
   const surplus = Object.entries({ upstream, ...cache }).find(([, value]) => value !== undefined);
-  if (surplus !== undefined) throw new UsageError(`--${surplus[0]} and --config exclude each other`);
+  if (surplus !== undefined) throw new UsageError(`--${kebabCase(surplus[0])} and --config exclude each other`);
   const address = listen === undefined ? undefined : parseListen(listen);
   return async () => {
     const settings = await loadConfig(config);
@@ -99,6 +113,14 @@ function loader({ config, upstream, listen, workers, ...cache }: ServeOptions): 
       workers: workers ?? settings.workers,
     };
   };
+}
+
+/** The `tls` section that the options of the command line stand for; `undefined` for none. */
+function tlsSection(given: Partial<Record<'cert' | 'key' | 'clientCa' | 'secretFile', string>>): Config['tls'] {
+  const { cert, key, ...more } = given;
+  if (cert !== undefined && key !== undefined) return { cert, key, ...more };
+  if (Object.values(given).every((value) => value === undefined)) return undefined;
+  throw new UsageError('TLS needs both: --tls-cert FILE and --tls-key FILE');
 }
 
 async function serveAlone(settings: Settings, load: Load): Promise<never> {
@@ -114,7 +136,10 @@ async function serveWithWorkers(settings: Settings, load: Load): Promise<never> 
   if (settings.memcached === undefined) {
     log.warn('without memcached each worker keeps entries of its own: they fill one by one');
   }
-  for (const address of settings.listen) if (address.kind === 'unix') await removeStaleSocket(address.path);
+  const { listen, management } = settings;
+  for (const address of [...listen, ...(management === undefined ? [] : [management.listen])]) {
+    if (address.kind === 'unix') await removeStaleSocket(address.path);
+  }
   const { workers, urls } = await explained(Workers.start(settings.workers, log));
   reloadOnHangup(load, log, () => workers.reload());
   await announce(urls);

@@ -1,4 +1,5 @@
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
+import { z } from 'zod';
 import { MAX_SOCKET_PATH_BYTES } from '../store/memcached/address.js';
 
 /** Where the proxy listens. */
@@ -23,4 +24,25 @@ export function parseListen(text: string): ListenAddress | undefined {
 function unixSocket(path: string): ListenAddress | undefined {
   const fits = Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES;
   return fits && /^\/[^\0]+$/.test(path) ? { kind: 'unix', path } : undefined;
+}
+
+/** Whether only this machine can reach what listens there. */
+export function isLocal(address: ListenAddress): boolean {
+  if (address.kind === 'unix') return true;
+  const { host } = address;
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+}
+
+/** Where to listen, as a config says it. */
+export const listenAddress = z
+  .union([z.int().min(0).max(65535), z.string()], { error: (issue) => notListen(issue.input) })
+  .transform((value, check) => {
+    const address = parseListen(String(value));
+    if (address !== undefined) return address;
+    check.issues.push({ code: 'custom', message: notListen(value), input: value });
+    return z.NEVER;
+  });
+
+function notListen(value: unknown): string | undefined {
+  return value === undefined ? undefined : `${JSON.stringify(value)} is no place to listen: expected ${LISTEN_FORMS}`;
 }

@@ -5,6 +5,7 @@ import { byteSize, durationMs } from '../actions/units.js';
 import { formatAddress } from '../store/memcached/address.js';
 import { FAILOVERS } from '../store/memcached/pool.js';
 import { RING_KINDS } from '../store/memcached/ring.js';
+import { checkOneSecret, secretFileSchema, secretsSchema } from './secret.js';
 
 /** The `memcached` section: the servers, how keys are spread over them, and what an operation may cost. */
 
@@ -45,13 +46,6 @@ const tls = z.union([
   }),
 ]);
 
-/** HMAC-SHA-256 is as strong as its key; what people make up has less in it than random bytes. */
-const secret = z.string().min(32, { error: 'a secret of fewer than 32 characters can be guessed: take `openssl rand -hex 32`' });
-
-const secrets = z.union([secret.transform((one) => [one]), z.array(secret).min(1).max(2)]);
-
-const secretFile = fileText.transform((text) => text.trimEnd().split(/\r?\n/)).pipe(z.array(secret).min(1).max(2));
-
 export const memcachedSchema = z
   .strictObject({
     servers: z
@@ -87,19 +81,17 @@ export const memcachedSchema = z
     maxInFlightSize: byteSize({ min: '1MiB', max: '1GiB' })
       .prefault('32MiB')
       .describe('The same in bytes of keys and values.'),
-    secret: secrets
+    secret: secretsSchema
       .optional()
       .describe(
         'Signs what memcached.cache stores, so that nobody who can write to memcached can forge it: a secret of at least 32 characters, or [the current one, the one before].',
       ),
-    secretFile: secretFile.optional().describe('File that holds the secret; a second line is the one before.'),
+    secretFile: secretFileSchema.optional().describe('File that holds the secret; a second line is the one before.'),
     auth: auth.optional().describe('For servers started with -Y: sent over each connection before anything else.'),
     tls: tls.optional().describe('Talk TLS to the servers: true, or with which files.'),
   })
-  .superRefine(({ servers, ring, secret, secretFile }, check) => {
-    if (secret !== undefined && secretFile !== undefined) {
-      check.addIssue({ code: 'custom', path: ['secretFile'], message: 'give either secret or secretFile' });
-    }
+  .superRefine(({ servers, ring, ...secrets }, check) => {
+    checkOneSecret(secrets, check);
     const addresses = servers.map((one) => formatAddress(one.address));
     for (const [index, { weight }] of servers.entries()) {
       const path = ['servers', index];

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { chainSchema } from '../actions/actions.js';
 import { byteSize, durationMs } from '../actions/units.js';
-import { LISTEN_FORMS, type ListenAddress, parseListen } from './listen.js';
+import { LISTEN_FORMS, type ListenAddress, listenAddress } from './listen.js';
+import { managementSchema } from './management.js';
 import { memcachedSchema } from './memcached.js';
+import { tlsSchema } from './tls.js';
 
 /**
  * The single source of the configuration: its types, its defaults, its checks, its JSON Schema and its reference are all
@@ -14,15 +16,6 @@ import { memcachedSchema } from './memcached.js';
 
 /** More processes than this are a mistake in the configuration of any machine there is. */
 const MAX_WORKERS = 1024;
-
-const listenAddress = z
-  .union([z.int().min(0).max(65535), z.string()], { error: (issue) => notListen(issue.input) })
-  .transform((value, check) => {
-    const address = parseListen(String(value));
-    if (address !== undefined) return address;
-    check.issues.push({ code: 'custom', message: notListen(value), input: value });
-    return z.NEVER;
-  });
 
 const listenSchema = z.union([
   listenAddress.transform((address): ListenAddress[] => [address]),
@@ -57,6 +50,12 @@ const serverSchema = z
       .min(1)
       .default(10_000)
       .describe('The most connections that are open at a time in one worker; further ones are closed at once.'),
+    maxConcurrentStreams: z
+      .int()
+      .min(1)
+      .max(1000)
+      .default(128)
+      .describe('The most requests that are answered at a time over one HTTP/2 connection.'),
     drainTimeout: durationMs({ max: '1h' })
       .prefault('10s')
       .describe('How long requests in flight may take to finish when the server stops.'),
@@ -68,6 +67,7 @@ const serverSchema = z
     keepAliveTimeoutMs: limits.keepAliveTimeout,
     maxHeaderBytes: limits.maxHeaderSize,
     maxConnections: limits.maxConnections,
+    maxConcurrentStreams: limits.maxConcurrentStreams,
     drainTimeoutMs: limits.drainTimeout,
   }));
 
@@ -101,6 +101,12 @@ export const settingsSchema = z
       .describe(
         'The memory that bodies on their way to the store may take together. Above it responses go out unstored.',
       ),
+    tls: tlsSchema
+      .optional()
+      .describe('Speak HTTPS, with HTTP/1.1 and HTTP/2, and share sessions and staples. Left out, it is plain HTTP.'),
+    management: managementSchema
+      .optional()
+      .describe('An endpoint of its own to purge by, apart from the one for visitors. Left out, there is none.'),
     log: logSchema.prefault({}).describe('What is logged, as JSON lines on stderr.'),
     server: serverSchema.prefault({}).describe('Limits of the HTTP listener.'),
     workers: z.int().min(1).max(MAX_WORKERS).default(1).describe('How many processes answer requests.'),
@@ -121,7 +127,3 @@ type ConfigChain = ConfigAction | readonly ConfigAction[];
 
 /** An action by its name, or its name with its options. */
 type ConfigAction = string | { readonly [name: string]: unknown };
-
-function notListen(value: unknown): string | undefined {
-  return value === undefined ? undefined : `${JSON.stringify(value)} is no place to listen: expected ${LISTEN_FORMS}`;
-}

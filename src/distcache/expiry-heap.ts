@@ -1,71 +1,92 @@
-/** What an {@link ExpiryHeap} orders. */
-export interface Expiring {
-  readonly expiresAt: number;
-  /** Of two that expire together the lower one goes first. */
-  readonly order: number;
-  /** The heap's own. */
-  heapIndex: number;
-}
-
 /**
- * The soonest to expire first: a binary heap whose items know their place, so that any of them is taken out in
- * logarithmic time. Invariant: `#items[i].heapIndex === i`, and no item goes before its parent at `(i - 1) >> 1`.
+ * The rows of a table, the soonest to expire first, of two that expire together the one added earlier: a binary heap
+ * whose rows know their place, so that any of them is taken out in logarithmic time. Invariant: `#places[#rows[i]] === i`,
+ * and no row goes before its parent at `(i - 1) >> 1`.
  */
-export class ExpiryHeap<Item extends Expiring> {
-  readonly #items: Item[] = [];
+export class ExpiryHeap {
+  readonly #rows: Int32Array;
+  readonly #places: Int32Array;
+  readonly #expiresAt: Float64Array;
+  readonly #order: Float64Array;
+  #size = 0;
+  #added = 0;
 
-  get first(): Item | undefined {
-    return this.#items[0];
+  /** For rows from 0 to `maxRows - 1`. */
+  constructor(maxRows: number) {
+    this.#rows = new Int32Array(maxRows);
+    this.#places = new Int32Array(maxRows);
+    this.#expiresAt = new Float64Array(maxRows);
+    this.#order = new Float64Array(maxRows);
   }
 
-  add(item: Item): void {
-    this.#items.push(item);
-    this.#rise(item, this.#items.length - 1);
+  get size(): number {
+    return this.#size;
   }
 
-  /** Takes out an item that is in the heap. */
-  remove(item: Item): void {
-    const last = this.#items.pop();
-    if (last === undefined || last === item) return;
-    this.#sink(last, item.heapIndex);
-    this.#rise(last, last.heapIndex);
+  get first(): number | undefined {
+    return this.#size > 0 ? this.#rows[0] : undefined;
   }
 
-  clear(): void {
-    this.#items.length = 0;
+  /** Of a row that is in the heap. */
+  expiresAt(row: number): number {
+    return this.#expiresAt[row] ?? 0;
   }
 
-  #rise(item: Item, from: number): void {
+  /** `row` is not in the heap. */
+  add(row: number, expiresAt: number): void {
+    this.#expiresAt[row] = expiresAt;
+    this.#order[row] = this.#added++;
+    this.#rise(row, this.#size++);
+  }
+
+  /** `row` is in the heap. */
+  remove(row: number): void {
+    const last = this.#rowAt(--this.#size);
+    if (last === row) return;
+    this.#sink(last, this.#placeOf(row));
+    this.#rise(last, this.#placeOf(last));
+  }
+
+  #rise(row: number, from: number): void {
     let at = from;
     while (at > 0) {
-      const parent = this.#items[(at - 1) >> 1];
-      if (parent === undefined || !goesBefore(item, parent)) break;
+      const parent = this.#rowAt((at - 1) >> 1);
+      if (!this.#goesBefore(row, parent)) break;
       this.#put(parent, at);
       at = (at - 1) >> 1;
     }
-    this.#put(item, at);
+    this.#put(row, at);
   }
 
-  #sink(item: Item, from: number): void {
+  #sink(row: number, from: number): void {
     let at = from;
     for (;;) {
-      const left = this.#items[2 * at + 1];
-      const right = this.#items[2 * at + 2];
-      const child = left !== undefined && right !== undefined && goesBefore(right, left) ? right : left;
-      if (child === undefined || !goesBefore(child, item)) break;
-      const next = child === left ? 2 * at + 1 : 2 * at + 2;
-      this.#put(child, at);
-      at = next;
+      let child = 2 * at + 1;
+      if (child >= this.#size) break;
+      if (child + 1 < this.#size && this.#goesBefore(this.#rowAt(child + 1), this.#rowAt(child))) child++;
+      if (!this.#goesBefore(this.#rowAt(child), row)) break;
+      this.#put(this.#rowAt(child), at);
+      at = child;
     }
-    this.#put(item, at);
+    this.#put(row, at);
   }
 
-  #put(item: Item, at: number): void {
-    this.#items[at] = item;
-    item.heapIndex = at;
+  #put(row: number, at: number): void {
+    this.#rows[at] = row;
+    this.#places[row] = at;
   }
-}
 
-function goesBefore(one: Expiring, other: Expiring): boolean {
-  return one.expiresAt < other.expiresAt || (one.expiresAt === other.expiresAt && one.order < other.order);
+  #rowAt(place: number): number {
+    return this.#rows[place] ?? 0;
+  }
+
+  #placeOf(row: number): number {
+    return this.#places[row] ?? 0;
+  }
+
+  #goesBefore(one: number, other: number): boolean {
+    const [expiresAt, otherExpiresAt] = [this.expiresAt(one), this.expiresAt(other)];
+    if (expiresAt !== otherExpiresAt) return expiresAt < otherExpiresAt;
+    return (this.#order[one] ?? 0) < (this.#order[other] ?? 0);
+  }
 }

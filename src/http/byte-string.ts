@@ -9,3 +9,8 @@ export function utf8ToBytes(text: string): string {
 }
 
 const ASCII = /^[\x20-\x7e]*$/;
+
+/** The text that a byte string is in UTF-8; what is none of that becomes U+FFFD. */
+export function bytesToText(bytes: string): string {
+  return ASCII.test(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8');
+}

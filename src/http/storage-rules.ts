@@ -44,11 +44,17 @@ export interface StorageRules {
    * `rfc` stores all that RFC 9111 allows. `safe` leaves alone what a careless origin did not mean to share: responses
    * that set a cookie; errors, and responses to requests with a Cookie, unless the origin itself says how long they may
    * be used. (Heuristic freshness by Last-Modified counts for an error: what the origin makes up for one broken request
-   * has no such date. It does not count for a page made for a cookie.)
+   * has no such date. It does not count for a page made for a cookie.) On the other hand it takes stale-while-revalidate
+   * and stale-if-error at their word where s-maxage stands beside them.
    */
   readonly profile: 'rfc' | 'safe';
   /** How long the operator lets the response be used from its receipt on, in the place of what it says itself. */
   readonly ttlSeconds?: number | undefined;
+  /**
+   * The same for a response that does not say it itself: heuristics do not count. It makes nobody's page for a cookie one
+   * for all.
+   */
+  readonly defaultTtlSeconds?: number | undefined;
   /** Whether the operator stores also what is private or must not be stored, sets a cookie or came for Authorization. */
   readonly unsafe?: boolean | undefined;
 }
@@ -92,7 +98,7 @@ export interface ExchangeTimes {
 
 interface KnownLifetime {
   readonly seconds: number;
-  readonly source: Lifetime['source'] | 'rule';
+  readonly source: Lifetime['source'] | 'rule' | 'default';
 }
 
 /** What the rules below look at, read once. */
@@ -100,6 +106,7 @@ interface Facts {
   readonly request: StorageRequest;
   readonly response: ResponseHead;
   readonly control: CacheControl;
+  readonly profile: StorageRules['profile'];
   readonly ageSeconds: number;
   readonly known: KnownLifetime | undefined;
 }
@@ -119,11 +126,9 @@ export function storagePlan(
 ): StoragePlan | StorageRefusal {
   const governing = governingControl(response.fields, rules.targets);
   const ageSeconds = initialAge(response.fields, requestedMs, receivedMs);
-  const known: KnownLifetime | undefined =
-    rules.ttlSeconds === undefined
-      ? lifetime(response, governing, receivedMs)
-      : { seconds: ageSeconds + rules.ttlSeconds, source: 'rule' };
-  const facts: Facts = { request, response, control: governing.control, ageSeconds, known };
+  const known = knownLifetime(lifetime(response, governing, receivedMs), rules, ageSeconds);
+  const { profile } = rules;
+  const facts: Facts = { request, response, control: governing.control, profile, ageSeconds, known };
   return (
     unfitness(facts) ??
     (rules.unsafe === true ? undefined : prohibition(facts, rules.profile)) ??
@@ -131,6 +136,16 @@ export function storagePlan(
     (rules.profile === 'safe' ? carefulness(facts) : undefined) ??
     plan(facts)
   );
+}
+
+function knownLifetime(
+  said: Lifetime | undefined,
+  { ttlSeconds, defaultTtlSeconds }: StorageRules,
+  ageSeconds: number,
+): KnownLifetime | undefined {
+  if (ttlSeconds !== undefined) return { seconds: ageSeconds + ttlSeconds, source: 'rule' };
+  if (defaultTtlSeconds === undefined || isExplicit(said)) return said;
+  return { seconds: ageSeconds + defaultTtlSeconds, source: 'default' };
 }
 
 /** Why the response answers no other request. */
@@ -168,33 +183,37 @@ function prohibition({ request, response, control }: Facts, profile: StorageRule
 
 /** Why an entry could neither be used as it is nor be revalidated, or must not be made without any word about freshness. */
 function uselessness({ response: { status, fields }, control, known }: Facts): StorageRefusal | undefined {
-  if (revalidationOf(control) === 'always' && !hasValidator(fields)) return 'no-cache';
+  if (isNeverFresh(control) && !hasValidator(fields)) return 'no-cache';
   if (known === undefined && !hasValidator(fields)) return 'no-freshness';
   // The last item of RFC 9111, section 3.
-  const isAllowed = isExplicit(known) || control.has('public') || isHeuristicallyCacheable(status);
+  const isAllowed =
+    known?.source === 'default' || isExplicit(known) || control.has('public') || isHeuristicallyCacheable(status);
   return isAllowed ? undefined : 'no-freshness';
 }
 
 /** What is better not shared, though HTTP allows it. */
 function carefulness({ request, response, control, known }: Facts): StorageRefusal | undefined {
   if (control.has('public') || (isExplicit(known) && known.seconds > 0)) return undefined;
-  if (isErrorStatus(response.status) && known?.source !== 'heuristic') return 'error-status';
+  const isDated = known?.source === 'heuristic' || known?.source === 'default';
+  if (isErrorStatus(response.status) && !isDated) return 'error-status';
   return request.fields.has('cookie') ? 'cookie' : undefined;
 }
 
-/** Whether somebody says it in so many words. */
+/** Whether somebody says it of this response, in so many words. */
 function isExplicit(known: KnownLifetime | undefined): known is KnownLifetime {
-  return known !== undefined && known.source !== 'heuristic';
+  return known !== undefined && known.source !== 'heuristic' && known.source !== 'default';
 }
 
-function plan({ control, ageSeconds, known }: Facts): StoragePlan {
-  const revalidation = revalidationOf(control);
+function plan({ control, profile, ageSeconds, known }: Facts): StoragePlan {
+  const revalidation = revalidationOf(control, profile);
   const isStaleAllowed = revalidation === 'may';
+  // Beside s-maxage only what is said in so many words is allowed.
+  const silent = control.has('s-maxage') ? 0 : undefined;
   return {
     ageSeconds,
     lifetimeSeconds: revalidation === 'always' ? 0 : (known?.seconds ?? 0),
     staleWhileRevalidateSeconds: isStaleAllowed ? (control.seconds('stale-while-revalidate') ?? 0) : 0,
-    staleIfErrorSeconds: isStaleAllowed ? control.seconds('stale-if-error') : 0,
+    staleIfErrorSeconds: isStaleAllowed ? (control.seconds('stale-if-error') ?? silent) : 0,
     revalidation,
     source: known?.source ?? 'none',
     immutable: control.has('immutable'),
@@ -202,11 +221,19 @@ function plan({ control, ageSeconds, known }: Facts): StoragePlan {
   };
 }
 
-function revalidationOf(control: CacheControl): StoragePlan['revalidation'] {
-  if (control.has('no-cache') && control.fieldNames('no-cache') === undefined) return 'always';
-  // s-maxage includes proxy-revalidate (section 5.2.2.10).
-  const must = ['must-revalidate', 'proxy-revalidate', 's-maxage'].some((directive) => control.has(directive));
-  return must ? 'must' : 'may';
+function isNeverFresh(control: CacheControl): boolean {
+  return control.has('no-cache') && control.fieldNames('no-cache') === undefined;
+}
+
+/**
+ * s-maxage includes proxy-revalidate (section 5.2.2.10), and so puts stale-while-revalidate beside it out of force. Origins
+ * that send both (Next.js, for one) mean both, and CDNs take them at their word; in profile `safe` so do we.
+ */
+function revalidationOf(control: CacheControl, profile: StorageRules['profile']): StoragePlan['revalidation'] {
+  if (isNeverFresh(control)) return 'always';
+  if (control.has('must-revalidate') || control.has('proxy-revalidate')) return 'must';
+  const saysStale = control.has('stale-while-revalidate') || control.has('stale-if-error');
+  return control.has('s-maxage') && !(profile === 'safe' && saysStale) ? 'must' : 'may';
 }
 
 function droppedFields(control: CacheControl): Set<string> {

@@ -12,3 +12,9 @@ export const AlreadyRegisteredError = createError<[]>(
   'lookaside is registered already in this context or in one around it: register it once, and give single routes ' +
     'another memcached by their option "server"',
 );
+
+/** A tag that `reply.cacheTags` can not take. */
+export const InvalidTagError = createError<[tag: string, fault: string]>(
+  'FST_LOOKASIDE_INVALID_TAG',
+  'lookaside: the tag "%s" can not be used: %s',
+);

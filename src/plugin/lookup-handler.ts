@@ -4,6 +4,7 @@ import type { ChainContext } from '../actions/chain.js';
 import type { ExchangeResponse } from '../actions/exchange.js';
 import { type LookupOptions, lookup } from '../actions/lookup.js';
 import { ReplyExchange } from './reply-exchange.js';
+import { fillHead } from './reply-head.js';
 
 /**
  * What a lookup does on a hit or on a miss besides what it does anyway. May change status and fields of the reply; what it
@@ -55,18 +56,6 @@ export function lookupHandler(answer: Answer): LookupHandler {
 /** What `handler` was made of, if it is a lookup's. */
 export function answerOf(handler: object): Answer | undefined {
   return answers.get(handler);
-}
-
-function fillHead(reply: FastifyReply, { status, fields }: ExchangeResponse): void {
-  const lines = new Map<string, string[]>();
-  for (const [name, value] of fields) {
-    const lowerName = name.toLowerCase();
-    const values = lines.get(lowerName);
-    if (values === undefined) lines.set(lowerName, [value]);
-    else values.push(value);
-  }
-  reply.code(status);
-  for (const [name, values] of lines) reply.header(name, values.length === 1 ? values[0] : values);
 }
 
 function replay(exchange: ReplyExchange, { body, delimited }: ExchangeResponse): void {

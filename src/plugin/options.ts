@@ -33,6 +33,7 @@ const optionsSchema = z
  * | `maxItemSize` | the largest value to send | `1023KiB` |
  * | `maxInFlight`, `maxInFlightSize` | operations, and bytes, that one server may leave unanswered at a time | 16384, `32MiB` |
  * | `auth`, `tls` | how to log in, and how to talk TLS | not at all |
+ * | `secret`, `secretFile` | what the entries of `config.cache` are signed with, so that none can be forged | not at all |
  * | `embedded.maxSize` | what the embedded store may hold, when there are no servers | `64MiB` |
  * | `store` | a store of the app's own instead of either; the plugin does not close it | none |
  * | `bodyMemory` | what bodies on their way to the store may take together | `64MiB` |
@@ -86,7 +87,8 @@ function isOfStore(name: string): boolean {
 
 const STORE_METHODS = ['get', 'getMany', 'set', 'delete', 'touch', 'increment', 'stats', 'close'];
 
-function isStore(value: unknown): boolean {
+/** Whether `value` is a store, as far as one can see. */
+export function isStore(value: unknown): value is Store {
   if (typeof value !== 'object' || value === null) return false;
   return STORE_METHODS.every((method) => typeof Reflect.get(value, method) === 'function');
 }

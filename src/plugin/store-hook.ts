@@ -35,7 +35,8 @@ export function storeHook(options: StoreOptions, context: ChainContext, cacheNam
     if (!reply.hasHeader('date')) reply.header('date', new Date().toUTCString());
     const body = bodyOf(content);
     exchange.response = body === undefined ? undefined : responseOf(reply, exchange.responseFields(), body);
-    step(exchange);
+    // What happened to a hit on its way here is nothing to store, and nothing to tell.
+    if (exchange.outcome?.verdict !== 'hit') step(exchange);
     exchange.announce(cacheName);
     if (!(body instanceof Readable)) {
       done(null, content);
@@ -57,7 +58,7 @@ const CONTENT_FIELDS: readonly string[] = [
   'content-type',
 ];
 
-function restoreContentFields(reply: FastifyReply, fields: Fields): void {
+export function restoreContentFields(reply: FastifyReply, fields: Fields): void {
   for (const name of CONTENT_FIELDS) {
     const value = fields.get(name);
     if (value === undefined) reply.removeHeader(name);

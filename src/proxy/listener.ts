@@ -1,14 +1,17 @@
 import cluster from 'node:cluster';
 import { once } from 'node:events';
-import { lstat, unlink } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import type { Logger } from 'pino';
 import type { ListenAddress } from '../config/listen.js';
 import type { Settings } from '../config/schema.js';
+import { removeStaleSocket } from '../distcache/stale-socket.js';
+import type { Arrival } from './arrival.js';
 import type { Connections } from './connections.js';
-import { originForm, type Refusal, refusalOf } from './request-guard.js';
-import { headWithoutUpgrade, mayLeaveHttp } from './upgrade.js';
+import { Http1 } from './http1.js';
+import { Http2 } from './http2.js';
+import type { TlsEndpoint } from './tls-endpoint.js';
+
+export { removeStaleSocket };
 
 /** It can not be listened on an address. The message is a sentence for the person who configured it. */
 export class ListenError extends Error {
@@ -21,12 +24,11 @@ export interface ListenerContext {
   /** Of all listeners of the proxy. */
   readonly connections: Connections;
   readonly log: Logger;
-  /** Gets the requests that were not refused; with `canUpgrade` those whose connection may leave HTTP. */
-  handle(request: IncomingMessage, response: ServerResponse, canUpgrade: boolean): void;
+  /** Speaks TLS on every connection; left out, it is plain HTTP. */
+  readonly tls?: TlsEndpoint | undefined;
+  /** Gets the requests that were not refused. */
+  handle(arrival: Arrival): void;
 }
-
-/** How often node:http looks for connections that exceed their time: it bounds by how much. */
-const TIMEOUT_CHECK_MS = 1000;
 
 /** How often connections that have become idle are ended while the listener closes. */
 const IDLE_SWEEP_MS = 50;
@@ -34,30 +36,26 @@ const IDLE_SWEEP_MS = 50;
 /** A place that is listened on, and the connections that were made to it. */
 export class Listener {
   readonly #server: Server;
+  readonly #http1: Http1;
+  readonly #http2: Http2 | undefined;
   readonly #context: ListenerContext;
   #url = '';
 
   private constructor(context: ListenerContext) {
-    const { limits, connections } = context;
+    const { tls } = context;
     this.#context = context;
-    this.#server = createServer({
-      maxHeaderSize: limits.maxHeaderBytes,
-      headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
-      requestTimeout: limits.requestTimeoutMs,
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-      insecureHTTPParser: false,
-      // the guard asks for it, and takes nothing more from the connection
-      requireHostHeader: false,
+    this.#http1 = new Http1(context, tls === undefined ? 'http' : 'https');
+    if (tls === undefined) {
+      this.#server = this.#http1.server;
+      return;
+    }
+    const http2 = new Http2(context);
+    this.#http2 = http2;
+    this.#http1.beginWithoutListening();
+    this.#server = tls.createServer(context, (socket) => {
+      if (socket.alpnProtocol === 'h2') http2.take(socket);
+      else this.#http1.take(socket);
     });
-    // node:http drops the fields beyond a number without a word; what bounds them is the size of the head
-    this.#server.maxHeadersCount = 0;
-    this.#server.maxConnections = limits.maxConnections;
-    this.#server.setTimeout(limits.idleTimeoutMs);
-    this.#server.on('connection', (socket) => connections.opened(socket));
-    this.#server.on('request', (request, response) => this.#receive(request, response, refusalOf(request)));
-    this.#server.on('upgrade', (request, _socket, head) => void this.#detached(request, head));
-    this.#server.on('checkExpectation', (request, response) => this.#receive(request, response, UNKNOWN_EXPECTATION));
   }
 
   /** Listens on `address`. Rejects with a {@link ListenError}. */
@@ -70,15 +68,15 @@ export class Listener {
       server.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port });
       await once(server, 'listening');
     } catch (error) {
-      throw new ListenError(`can not listen on ${describe(address)}: ${reasonOf(error)}`, { cause: error });
+      throw listenError(address, error);
     }
     // such as no file descriptor left for one more connection
     server.on('error', (err) => context.log.error({ err }, 'a connection could not be taken'));
-    listener.#url = urlOf(server.address());
+    listener.#url = urlOf(server.address(), context.tls === undefined ? 'http' : 'https');
     return listener;
   }
 
-  /** `http://host:port` with the port it really is, or `unix:/path`. */
+  /** `http://host:port`, or `https:`, with the port it really is, or `unix:/path`. */
   get url(): string {
     return this.#url;
   }
@@ -94,62 +92,20 @@ export class Listener {
   }
 
   #endIdle(): void {
-    this.#server.closeIdleConnections();
+    this.#http1.endIdle();
+    this.#http2?.endIdle();
     this.#context.connections.destroyUnused();
-  }
-
-  /**
-   * node:http has let go of the connection, as the request asks for another protocol on it. A request that could not
-   * have one is read again as an ordinary request: a server may always pay no heed to Upgrade.
-   */
-  async #detached(request: IncomingMessage, head: Buffer): Promise<void> {
-    const { socket } = request;
-    socket.on('error', () => {});
-    await this.#context.connections.answered(socket);
-    if (socket.destroyed) return;
-    if (!mayLeaveHttp(request)) {
-      socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
-      this.#server.emit('connection', socket);
-      return;
-    }
-    socket.unshift(head);
-    const response = new ServerResponse(request);
-    response.shouldKeepAlive = false;
-    response.assignSocket(socket);
-    response.once('finish', () => {
-      if (response.statusCode !== 101) socket.destroySoon();
-    });
-    // what node:http does for the connections that it holds
-    socket.once('end', () => {
-      if (!response.headersSent) socket.destroy();
-    });
-    socket.setTimeout(this.#context.limits.idleTimeoutMs, () => socket.destroy());
-    this.#receive(request, response, refusalOf(request), true);
-  }
-
-  #receive(request: IncomingMessage, response: ServerResponse, refusal: Refusal | undefined, canUpgrade = false): void {
-    const { connections, log, handle } = this.#context;
-    if (!connections.takes(request.socket, response)) return;
-    if (refusal === undefined) {
-      request.url = originForm(request.url ?? '/');
-      handle(request, response, canUpgrade);
-      return;
-    }
-    log.debug({ remote: request.socket.remoteAddress, ...refusal }, 'request refused');
-    connections.endAfter(request.socket, response);
-    const body = `${refusal.reason}\n`;
-    const length = ['Content-Length', String(body.length)];
-    response.writeHead(refusal.status, ['Content-Type', 'text/plain', 'Cache-Control', 'no-store', ...length]);
-    response.end(body);
   }
 }
 
-/** Of what may stand in Expect, node:http answers `100-continue` itself. */
-const UNKNOWN_EXPECTATION: Refusal = { status: 417, reason: 'unknown expectation' };
-
-function urlOf(address: AddressInfo | string | null): string {
+function urlOf(address: AddressInfo | string | null, scheme: 'http' | 'https'): string {
   if (address === null || typeof address === 'string') return `unix:${address ?? ''}`;
-  return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+  return `${scheme}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+}
+
+/** The {@link ListenError} for an error of the system. */
+export function listenError(address: ListenAddress, error: unknown): ListenError {
+  return new ListenError(`can not listen on ${describe(address)}: ${reasonOf(error)}`, { cause: error });
 }
 
 function describe(address: ListenAddress): string {
@@ -163,21 +119,4 @@ function reasonOf(error: unknown): string {
   if (code === 'EADDRNOTAVAIL') return 'this machine has no such address';
   if (code === 'ENOTFOUND') return 'there is no such host';
   return error instanceof Error ? error.message : String(error);
-}
-
-/** Removes the socket file that a process left behind when it was killed; one that lives answers on its own. */
-export async function removeStaleSocket(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => undefined);
-  if (found?.isSocket() && !(await answers(path))) await unlink(path);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
-  });
 }

@@ -3,7 +3,7 @@ import { parseAuthority } from '../actions/exchange.js';
 
 /** Why a request is answered with an error before any action sees it. Its connection is closed with the answer. */
 export interface Refusal {
-  readonly status: 400 | 417 | 501;
+  readonly status: 400 | 417 | 431 | 501;
   /** One sentence, for the client and the log. */
   readonly reason: string;
 }
@@ -12,9 +12,11 @@ export interface Refusal {
  * What node:http lets through and could mean different things to us and to whoever is in front of us or behind
  * (RFC 9112, sections 3.2, 3.3 and 6.1). A request is refused rather than repaired.
  */
-export function refusalOf(request: IncomingMessage): Refusal | undefined {
-  return refusedFraming(request) ?? refusedHost(request) ?? refusedTarget(request);
+export function refusalOf(request: IncomingMessage, scheme: Scheme): Refusal | undefined {
+  return refusedFraming(request) ?? refusedHost(request) ?? refusedTarget(request, scheme);
 }
+
+type Scheme = 'http' | 'https';
 
 /** The target in origin-form. Call it for requests that were not refused. */
 export function originForm(target: string): string {
@@ -39,21 +41,29 @@ function refusedHost({ rawHeaders, httpVersion }: IncomingMessage): Refusal | un
   const [host, ...more] = hosts;
   if (more.length > 0) return refused('more than one Host');
   if (host === undefined) return httpVersion === '1.0' ? undefined : refused('no Host');
-  return HOST.test(host) && !host.includes('..') ? undefined : refused('not a host');
+  return isAuthority(host) ? undefined : refused('not a host');
+}
+
+/** Whether `text` can stand in Host, or in `:authority`. */
+export function isAuthority(text: string): boolean {
+  return HOST.test(text) && !text.includes('..');
 }
 
 function isHost(name: string | undefined): boolean {
   return name?.length === 4 && name.toLowerCase() === 'host';
 }
 
-const ABSOLUTE_FORM = /^http:\/\/(?<authority>[^/?#\\]*)(?<rest>.*)$/is;
+const ABSOLUTE_FORM = /^(?<scheme>https?):\/\/(?<authority>[^/?#\\]*)(?<rest>.*)$/is;
 
-function refusedTarget({ url = '', headers }: IncomingMessage): Refusal | undefined {
+function refusedTarget({ url = '', headers }: IncomingMessage, scheme: Scheme): Refusal | undefined {
   if (url.startsWith('/')) return undefined;
-  const authority = ABSOLUTE_FORM.exec(url)?.groups?.authority;
-  if (authority === undefined) return refused('the target is neither a path nor an http URL');
-  const same = parseAuthority(authority, 'http').authority === parseAuthority(headers.host ?? '', 'http').authority;
-  return same && authority !== '' ? undefined : refused('the target names another host than Host does');
+  const absolute = ABSOLUTE_FORM.exec(url)?.groups;
+  if (absolute?.authority === undefined || absolute.scheme?.toLowerCase() !== scheme) {
+    return refused(`the target is neither a path nor an ${scheme} URL`);
+  }
+  const { authority } = parseAuthority(absolute.authority, scheme);
+  const isSame = authority === parseAuthority(headers.host ?? '', scheme).authority;
+  return isSame && authority !== '' ? undefined : refused('the target names another host than Host does');
 }
 
 function refused(reason: string): Refusal {

@@ -125,6 +125,10 @@ export class EmbeddedStore implements Store {
     return firstName(names);
   }
 
+  serverOf(): string {
+    return 'embedded';
+  }
+
   async stats(): Promise<ServerStats[]> {
     const breaker: BreakerState = 'closed';
     if (this.#closed) return [{ server: 'embedded', breaker, report: closedError() }];

@@ -52,6 +52,9 @@ export interface Store {
    */
   near?(key: string, names: readonly string[]): string;
 
+  /** The server that `key` belongs to, as in {@link ServerStats}, whether or not it is there: for people to know. */
+  serverOf?(key: string): string;
+
   /** One entry a server, in the order they were configured. Never rejects: a server that does not answer says so. */
   stats(): Promise<ServerStats[]>;
 

@@ -4,6 +4,8 @@ export interface ClientHello {
   readonly sessionId: Buffer;
   /** Whether `supported_versions` names TLS 1.3. */
   readonly offersTls13: boolean;
+  /** The ticket of TLS <= 1.2 (RFC 5077): empty when the client takes one and has none, `undefined` when it takes none. */
+  readonly ticket: Buffer | undefined;
   /** The first identity of `pre_shared_key`: the ticket, or the session id of a stateful server. */
   readonly pskIdentity: Buffer | undefined;
 }
@@ -15,6 +17,7 @@ const RECORD_HEADER_BYTES = 5;
 const HANDSHAKE_HEADER_BYTES = 4;
 const CONTENT_HANDSHAKE = 22;
 const MESSAGE_CLIENT_HELLO = 1;
+const EXTENSION_SESSION_TICKET = 35;
 const EXTENSION_PRE_SHARED_KEY = 41;
 const EXTENSION_SUPPORTED_VERSIONS = 43;
 const TLS_1_3 = 0x0304;
@@ -58,20 +61,24 @@ function helloIn(body: Buffer): ClientHello | undefined {
   reader.vector(2); // cipher suites
   reader.vector(1); // compression methods
   let offersTls13 = false;
+  let ticket: Buffer | undefined;
   let pskIdentity: Buffer | undefined;
   const extensions = reader.isAtEnd ? new Reader(Buffer.alloc(0)) : new Reader(reader.vector(2));
   while (!extensions.isAtEnd && !extensions.isBroken) {
     const type = extensions.uint16();
-    const extension = new Reader(extensions.vector(2));
+    const content = extensions.vector(2);
+    const extension = new Reader(content);
     if (type === EXTENSION_SUPPORTED_VERSIONS) {
       const versions = new Reader(extension.vector(1));
       while (!versions.isAtEnd && !versions.isBroken) offersTls13 = versions.uint16() === TLS_1_3 || offersTls13;
     } else if (type === EXTENSION_PRE_SHARED_KEY) {
       pskIdentity = new Reader(extension.vector(2)).vector(2);
+    } else if (type === EXTENSION_SESSION_TICKET) {
+      ticket = content;
     }
   }
   if (reader.isBroken || extensions.isBroken) return undefined;
-  return { sessionId, offersTls13, pskIdentity };
+  return { sessionId, offersTls13, ticket, pskIdentity };
 }
 
 /** Reads on behind the end as zeros and empty vectors, and tells so afterwards. */

@@ -28,7 +28,7 @@ export interface Fleet {
   readonly log: TlsLog;
 }
 
-const FLEET_NAME = /^[\w.-]{1,64}$/;
+export const FLEET_NAME = /^[\w.-]{1,64}$/;
 
 /** Throws a RangeError when the options can not be used. */
 export function fleetOf(options: FleetOptions): Fleet {

@@ -8,17 +8,20 @@ const PATIENCE_MS = 10_000;
 type ConnectionListener = (this: Server, socket: Socket) => void;
 
 /**
- * Lets `see` read the ClientHello of each connection of `server` before TLS reads it. `see` is not told of connections
- * that begin with something else. Returns how to undo it; `undefined` when Node does not have the listener that takes
- * connections where it is looked for, and nothing was done.
+ * Lets `see` read the ClientHello of each connection of `server` before TLS reads it, and has it give the connection to
+ * TLS, by calling `handOver` at once. `see` is not told of connections that begin with something else. Returns how to undo
+ * it; `undefined` when Node does not have the listener that takes connections where it is looked for, and nothing was done.
  */
-export function peekClientHellos(server: Server, see: (hello: ClientHello) => void): (() => void) | undefined {
+export function peekClientHellos(
+  server: Server,
+  see: (hello: ClientHello, handOver: () => void) => void,
+): (() => void) | undefined {
   const [original] = server.listeners('connection').filter(isTlsListener);
   if (original === undefined) return undefined;
   const peeking = (socket: Socket) => {
     peekClientHello(socket, (hello) => {
-      if (hello !== undefined) see(hello);
-      original.call(server, socket);
+      if (hello === undefined) original.call(server, socket);
+      else see(hello, () => original.call(server, socket));
     });
   };
   replaceListener(server, original, peeking);

@@ -97,9 +97,7 @@ export class ServerLink {
   #linkSessions(sessions: Sessions): void {
     const server = this.#server;
     const { isStateful } = this.#shared.settings;
-    const { tls13, older } = this.#protocols;
-    if (!older && !isStateful) return;
-    if (tls13) this.#peek();
+    if (!this.#protocols.older && !isStateful) return;
     const keep = (_id: Buffer, session: Buffer, done: () => void) => {
       const kept = isStateful ? sessions.keepAll(session) : sessions.keep(session);
       void kept.then(done);
@@ -108,26 +106,56 @@ export class ServerLink {
       const hello = this.#hellos.get(nameOf(id));
       if (hello === undefined) return answer(sessions.find(id), done);
       const { pskIdentity } = hello;
-      if (!isStateful || pskIdentity === undefined) return done(null, null);
+      if (pskIdentity === undefined) return done(null, null);
       return answer(sessions.take(pskIdentity), done);
     };
-    server.on('newSession', keep).on('resumeSession', resume);
-    this.#undo.push(() => server.off('newSession', keep).off('resumeSession', resume));
+    const listen = () => server.on('newSession', keep).on('resumeSession', resume);
+    const leave = () => server.off('newSession', keep).off('resumeSession', resume);
+    listen();
+    this.#undo.push(leave);
+    this.#peek((handOver) => {
+      // that there are listeners is looked at when the connection is handed over, and decides what Node does for it
+      leave();
+      try {
+        handOver();
+      } finally {
+        listen();
+      }
+    });
   }
 
-  /** So that the session id of a client of TLS 1.3, which is noise, is not looked up. */
-  #peek(): void {
-    const hellos = this.#hellos;
-    const undo = peekClientHellos(this.#server, (hello) => {
-      if (!this.#protocols.tls13 || !hello.offersTls13 || hello.sessionId.length === 0) return;
-      const name = nameOf(hello.sessionId);
-      hellos.set(name, hello);
-      // two ticks: TLS is given the bytes in the next one, and asks for the session while it reads them
-      process.nextTick(() => process.nextTick(() => hellos.delete(name)));
+  /** Has connections that the store is of no use for handed over by `without`. */
+  #peek(without: (handOver: () => void) => void): void {
+    const undo = peekClientHellos(this.#server, (hello, handOver) => {
+      if (!this.#mayBeStored(hello)) {
+        without(handOver);
+        return;
+      }
+      if (hello.offersTls13 && this.#protocols.tls13) this.#remember(hello);
+      handOver();
     });
     if (undo !== undefined) this.#undo.push(undo);
     else
       this.#shared.fleet.log.warn({}, 'this Node does not show the ClientHello: each client of TLS 1.3 costs a lookup');
+  }
+
+  /** Whether the client's session can be in the store, or can come there. */
+  #mayBeStored({ offersTls13, sessionId, ticket }: ClientHello): boolean {
+    if (this.#shared.settings.isStateful) return true;
+    if (offersTls13 && this.#protocols.tls13) return false;
+    const issuesTickets = (secureOptionsOf(this.#server) & constants.SSL_OP_NO_TICKET) === 0;
+    // of a session in a ticket there is no id; a client that has one all the same has it of a session without ticket
+    const isInTicket = ticket !== undefined && (ticket.length > 0 || sessionId.length === 0);
+    return !(issuesTickets && isInTicket);
+  }
+
+  /** So that the session id of a client of TLS 1.3, which is noise, is not looked up. */
+  #remember(hello: ClientHello): void {
+    if (hello.sessionId.length === 0) return;
+    const name = nameOf(hello.sessionId);
+    this.#hellos.set(name, hello);
+    // two ticks: TLS is given the bytes in the next one, and asks for the session while it reads them
+    process.nextTick(() => process.nextTick(() => this.#hellos.delete(name)));
   }
 }
 

@@ -111,11 +111,12 @@ describe('of several rules', () => {
       { when: 'req.path =^ "/x"', ttl: '1s', minUses: 9 },
       { when: 'req.path =^ "/a/"', ttl: '2s' },
       { when: 'req.path =^ "/a"', maxTtl: '3s', minUses: 4 },
-      { maxTtl: '6s', minTtl: '1s', minUses: 7, strip: ['x-a'] },
+      { maxTtl: '6s', minTtl: '1s', defaultTtl: '8s', minUses: 7, strip: ['x-a'] },
       { ttl: '5s' },
     );
     assert.deepEqual(decided(rules, exchange), {
       ttlSeconds: 2,
+      defaultTtlSeconds: 8,
       maxTtlSeconds: 3,
       minTtlSeconds: 1,
       minUses: 4,
@@ -175,9 +176,14 @@ describe('where the path is ambiguous', () => {
 
 describe('refused is a rule', () => {
   const wrong: { readonly [fault: string]: object } = {
-    ': the rule does nothing: give it one of bypass, ttl, minTtl, maxTtl, strip, minUses': { when: 'req.path == /a' },
+    ': the rule does nothing: give it one of bypass, ttl, defaultTtl, minTtl, maxTtl, strip, minUses': {
+      when: 'req.path == /a',
+    },
     'bypass: what is not stored has no ttl and no minUses: leave either them or bypass out': { bypass: true, ttl: 1 },
-    'ttl: ttl leaves nothing for minTtl and maxTtl to bound: leave either it or them out': { ttl: 1, maxTtl: 2 },
+    'ttl: ttl leaves nothing for defaultTtl, minTtl and maxTtl to say: leave either it or them out': {
+      ttl: 1,
+      maxTtl: 2,
+    },
     'minTtl: minTtl is more than maxTtl': { minTtl: '1h', maxTtl: '1m' },
     'unsafe: unsafe says what ttl and strip may overrule: give one of them, or leave it out': {
       maxTtl: 1,

@@ -40,6 +40,14 @@ test('a body that breaks off while it is delivered breaks the connection off', a
   assert.match(received, /part\r\n$/);
 });
 
+test('a body that is given up without a word while it is delivered breaks the connection off', async (t) => {
+  const body = new Readable({ read() {} });
+  body.push('part');
+  setTimeout(() => body.destroy(), 50);
+  const received = await delivered(t, { status: 200, body, delimited: true });
+  assert.match(received, /part\r\n$/);
+});
+
 test('bytes come with their length, and no body with none', async (t) => {
   const bytes = await delivered(t, { status: 200, body: Buffer.from('four'), delimited: true });
   assert.match(bytes, /\r\nContent-Length: 4\r\n[\s\S]*\r\n\r\nfour$/);

@@ -25,7 +25,7 @@ const metadata: CachedMetadata = {
   layout: undefined,
   key: 'http://example.org/',
 };
-const record = { labels: { prefix: 'http://example.org/', tags: ['news'] }, counters: ['1', '2', '3'] };
+const record = { labels: { url: '', prefix: 'http://example.org/', tags: ['news'] }, counters: ['1', '2', '3'] };
 const body = [Buffer.from('hel'), Buffer.from('lo')];
 const WHOLE = { partials: false };
 const PARTS = { partials: true };

@@ -32,6 +32,31 @@ describe('flights', () => {
     assert.equal(starts, 1);
   });
 
+  test('can be closed to who comes later: the first of them starts anew, for all who come then', async () => {
+    const flights = new Flights<string>();
+    const runs = [deferred<string>(), deferred<string>()];
+    const closing: (() => void)[] = [];
+    const start = (close: () => void) => {
+      closing.push(close);
+      return runs[closing.length - 1]?.promise ?? Promise.reject(new Error('there is one run too many'));
+    };
+    const early = performance.now();
+    const first = flights.join('a', start);
+    closing[0]?.();
+    const late = performance.now();
+    assert.deepEqual([flights.has('a', early), flights.has('a', late)], [true, false]);
+    assert.equal(flights.join('a', start, early).result, first.result);
+    const second = flights.join('a', start, late);
+    assert.equal(second.isCollapsed, false);
+    assert.equal(flights.join('a', start, late).result, second.result);
+    runs[0]?.resolve('old');
+    await first.result;
+    assert.equal(flights.join('a', start, late).result, second.result);
+    runs[1]?.resolve('new');
+    assert.equal(await second.result, 'new');
+    assert.ok(!flights.has('a'));
+  });
+
   test('are forgotten before anybody gets the result', async () => {
     const flights = new Flights<number>();
     await flights.join('a', async () => 1).result;

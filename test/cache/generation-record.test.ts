@@ -41,8 +41,21 @@ test('a prefix below those that have counters is purged with its ancestor', () =
   assert.notEqual(prefixKey('http://host/1/2/'), prefixKey('http://host/1/'));
 });
 
+/** Of an entry whose key is its URL. */
+const own = (url: string) => ({ key: url, url });
+
+test('what has another key than its URL can be purged by the URL', () => {
+  assert.deepEqual(counterKeys(labelsOf({ key: 'http://host/a#device=phone', url: 'http://host/a' }, [])), [
+    'lookaside:all',
+    'lookaside:url:http://host/a',
+    'lookaside:prefix:http://host/',
+  ]);
+  const long = `http://host/${'x'.repeat(250)}`;
+  assert.match(counterKeys(labelsOf({ key: '/x', url: long }, []))[1] ?? '', /^lookaside:url:[0-9a-f]{40}$/);
+});
+
 test('counters have names that other programs can make', () => {
-  assert.deepEqual(counterKeys(labelsOf('http://host/a/b', ['news', 'with space'])), [
+  assert.deepEqual(counterKeys(labelsOf(own('http://host/a/b'), ['news', 'with space'])), [
     'lookaside:all',
     'lookaside:prefix:http://host/',
     'lookaside:prefix:http://host/a/',
@@ -65,8 +78,10 @@ test('a record comes back from its line, whatever the URL and the tags', () => {
       byteString(60),
       fc.array(tag, { maxLength: 10 }),
       fc.array(counter, { minLength: 30 }),
-      (path, tags, values) => {
-        const labels = labelsOf(`http://host/${path}`, tags);
+      fc.constantFrom('', '#device=phone'),
+      (path, tags, values, part) => {
+        const url = `http://host/${path}`;
+        const labels = labelsOf({ key: url + part, url }, tags);
         const keys = counterKeys(labels);
         for (const key of keys) assert.ok(isStoreKey(key));
         const record = { labels, counters: keys.map((_, i) => values[i % values.length] ?? '-') };
@@ -89,6 +104,8 @@ test('a line that does not fit is none', () => {
     'prefix=http://host/ tags=a counters=1,2,x',
     `prefix=http://host/ tags=a counters=1,2,${'9'.repeat(21)}`,
     'prefix=http://host/ tags=a b counters=1,2,3',
+    `url=http://host/a ${good}`,
+    'url= prefix=http://host/ tags=a counters=1,2,3,4',
   ]) {
     assert.equal(parseRecord(bad), undefined, bad);
   }

@@ -7,7 +7,7 @@ import { Purger, type PurgeTarget } from '../../src/cache/purger.js';
 import { EmbeddedStore } from '../../src/store/embedded.js';
 import { FailingStore } from '../support/failing-store.js';
 
-const LABELS = labelsOf('http://host/a/b', ['news', 'sport']);
+const LABELS = labelsOf({ key: 'http://host/a/b', url: 'http://host/a/b' }, ['news', 'sport']);
 const ALL: PurgeTarget = { kind: 'all' };
 const NEWS: PurgeTarget = { kind: 'tag', tag: 'news' };
 const DIRECTORY: PurgeTarget = { kind: 'prefix', prefix: 'http://host/a/' };

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { EPOCH_KEYS, storeKey } from '../../src/cache/key.js';
 import { Purger } from '../../src/cache/purger.js';
+import { Fields } from '../../src/http/fields.js';
 import { EmbeddedStore } from '../../src/store/embedded.js';
 import { openStore } from '../../src/store/open.js';
 import { nearest } from '../../src/store/store.js';
@@ -47,7 +48,7 @@ describe('a purge that does not reach the store', () => {
   });
 
   test('with any one of its operations is complete in the end, and costs others little meanwhile', async () => {
-    for (let failing = 1; failing <= 33; failing += 4) {
+    const withFailing = async (failing: number) => {
       const { store, process, purger } = setUp();
       const [url, bystander] = [newUrl(), newUrl()];
       await process.store(url, { plan: { tags: ['news'] } });
@@ -66,7 +67,8 @@ describe('a purge that does not reach the store', () => {
       await until(() => purger.pending === 0, 'it is still pending');
       assert.deepEqual([await process.read(url), await process.read(bystander)], ['purged', 'body']);
       purger.close();
-    }
+    };
+    await Promise.all([1, 5, 9, 13, 17, 21, 25, 29, 33].map(withFailing));
   });
 
   test('is one of a bounded number: above it, everything is purged once', async () => {
@@ -113,6 +115,48 @@ describe('a purge that does not reach the store', () => {
     const [code] = await once(child, 'close');
     assert.deepEqual([out, code], ['pending\n', 0]);
   });
+});
+
+test('a purge by URL reaches what is stored for it under any key, and nothing else', async () => {
+  const { store, process, purger } = setUp();
+  const [url, neighbour] = [newUrl(), newUrl()];
+  const placed = async (key: string, at: string) => {
+    const found = await process.entries.find(key, at, new Fields());
+    assert.ok(found.slot !== undefined);
+    const leased = await process.entries.lease(found.slot);
+    assert.ok(leased.kind === 'held');
+    assert.equal(await process.fill(leased.slot), 'stored');
+  };
+  const kinds = async () => {
+    const places = [
+      [url, url],
+      [`${url}#device=phone`, url],
+      ['/pattern', url],
+      [`${neighbour}#device=phone`, neighbour],
+    ] as const;
+    return Promise.all(
+      places.map(async ([key, at]) => {
+        const found = await process.entries.find(key, at, new Fields());
+        return found.kind === 'entry' ? found.entry.freshness.isSoftPurged : found.kind;
+      }),
+    );
+  };
+  await placed(url, url);
+  await placed(`${url}#device=phone`, url);
+  await placed('/pattern', url);
+  await placed(`${neighbour}#device=phone`, neighbour);
+  assert.equal(await purger.purge({ kind: 'url', url }, { dryRun: true }), 'purged');
+  assert.deepEqual(await kinds(), [false, false, false, false]);
+  assert.equal(await purger.purge({ kind: 'url', url }, { soft: true }), 'purged');
+  assert.deepEqual(await kinds(), [true, true, true, false]);
+  assert.equal(await purger.purge({ kind: 'url', url }), 'purged');
+  assert.deepEqual(await kinds(), ['none', 'none', 'none', false]);
+  store.fails = ({ keys: [key] }) => (key?.startsWith('lookaside:url:') ? 'timeout' : undefined);
+  assert.equal(await purger.purge({ kind: 'url', url: neighbour }), 'pending');
+  store.fails = () => undefined;
+  await until(() => purger.pending === 0, 'it is still pending');
+  assert.deepEqual(await kinds(), ['none', 'none', 'none', 'none']);
+  purger.close();
 });
 
 describe('a server that is away', () => {

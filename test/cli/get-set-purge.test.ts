@@ -123,7 +123,7 @@ describe('lookaside get', () => {
     await rawCommand(memcached.address, 'set json 5 100 3\r\nabc\r\n');
     const { stdout } = await run('get', ['json', '--json']);
     const { cas, ttl, ...item } = JSON.parse(stdout);
-    assert.deepEqual(item, { key: 'json', storeKey: 'json', flags: 5, size: 3, value: 'YWJj' });
+    assert.deepEqual(item, { key: 'json', storeKey: 'json', kind: 'value', flags: 5, size: 3, value: 'YWJj' });
     assert.match(cas, /^[0-9]+$/);
     assert.ok(ttl > 90 && ttl <= 100, `ttl ${ttl}`);
   });

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { lookaside } from '../support/command.js';
 import { packageRoot } from '../support/root.js';
 
-const COMMANDS = ['serve', 'check', 'get', 'set', 'purge', 'schema'];
+const COMMANDS = ['serve', 'check', 'get', 'set', 'purge', 'explain', 'schema'];
 
 describe('lookaside --help', () => {
   it('lists every command, and the exit codes', async () => {
@@ -51,8 +51,11 @@ describe('wrong usage', () => {
     'get x --memcached a --config b': /^lookaside get: give either --memcached or --config\n$/,
     'purge http://a/ --key %{req.pat}':
       /^lookaside purge: --key: unknown variable "req.pat", did you mean "req.path"\?/,
-    'purge http://a/ --key %{req.remoteip}':
-      /^lookaside purge: the key pattern %\{req.remoteip\} uses the address of the/,
+    purge: /^lookaside purge: say what to purge: keys, URLs, --tag, --prefix or --all\n$/,
+    'purge --raw --soft x': /^lookaside purge: --raw and --soft exclude each other/,
+    'purge --prefix http://a/b': /^lookaside purge: a prefix ends in \/, before any query: http:\/\/a\/b\n$/,
+    'purge http://a/ --key x --config b': /^lookaside purge: --key and --config exclude each other\n$/,
+    'get x --body --head': /^lookaside get: --body excludes --head and --json\n$/,
   };
   for (const [args, message] of Object.entries(wrong)) {
     it(`is told so: ${args}`, async () => {

@@ -13,7 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MAIN, type Served, startLookaside } from '../support/lookaside.js';
 import { type Origin, startOrigin } from '../support/origin.js';
 import { RawClient, rawRequest } from '../support/raw-client.js';
-import { fetchRaw, play } from '../support/transcript.js';
+import { fetchRaw, play, playUntilItHolds } from '../support/transcript.js';
 import { until } from '../support/until.js';
 
 /** What a `serve` that can not start says, and how it ends. */
@@ -69,31 +69,15 @@ describe('lookaside serve', () => {
 
   test('with --upstream alone is a caching proxy', async () => {
     const served = await start({ args: ['--upstream', origin.url] });
-    await play(
-      served.url,
-      `
-      > GET /page?a=1
-      < 200
-      < Cache-Status: /uri-miss.*stored/
-      << answer to /page?a=1
-      > GET /page?a=1
-      < Cache-Status: /hit; ttl=(29|30)/
-      << answer to /page?a=1
-      `,
-    );
+    await play(served.url, '> GET /page?a=1\n< 200\n< Cache-Status: /uri-miss.*stored/\n<< answer to /page?a=1');
+    await playUntilItHolds(served.url, '> GET /page?a=1\n< Cache-Status: /hit; ttl=(29|30)/\n<< answer to /page?a=1');
   });
 
-  test('--key and --ttl are those of the entries', async () => {
-    const served = await start({ args: ['--upstream', origin.url, '--key', '%{req.path}', '--ttl', '5m'] });
-    await play(
-      served.url,
-      `
-      > GET /page?a=1
-      > GET /page?a=2
-      < Cache-Status: /hit; ttl=(299|300)/
-      << answer to /page?a=1
-      `,
-    );
+  test('--key is that of the entries, --ttl that of those that do not say it, and --profile says how careful it is', async () => {
+    const args = ['--upstream', origin.url, '--key', '%{req.path}', '--ttl', '5m', '--profile', 'rfc'];
+    const served = await start({ args });
+    await play(served.url, '> GET /page?a=1\n> Cookie: a=b\n< Cache-Status: /stored/');
+    await playUntilItHolds(served.url, '> GET /page?a=2\n< Cache-Status: /hit; ttl=(299|300)/\n<< answer to /page?a=1');
   });
 
   test('listens on a unix socket', async () => {
@@ -199,6 +183,10 @@ describe('lookaside serve that can not start', () => {
       /^lookaside serve: --key: unknown variable "req.pth", did you mean .*\n$/,
     ],
     [['--upstream', 'http://a', '--ttl', 'soon'], /^lookaside serve: --ttl: "soon" is not a duration.*\n$/],
+    [
+      ['--upstream', 'http://a', '--profile', 'unsafe'],
+      /^lookaside serve: --profile: "unsafe" is not one of safe, rfc.*\n$/,
+    ],
     [['--upstream', 'http://a', '--workers', '0'], /^lookaside serve: --workers: .*\n$/],
     [
       ['--upstream', 'http://a', '--config', 'b.yaml'],

@@ -31,6 +31,7 @@ describe('settings', () => {
         keepAliveTimeoutMs: 60_000,
         maxHeaderBytes: 16_384,
         maxConnections: 10_000,
+        maxConcurrentStreams: 128,
         drainTimeoutMs: 10_000,
       },
       workers: 1,
@@ -50,6 +51,7 @@ describe('settings', () => {
       connectTimeoutMs: 500,
       connections: 1,
       maxItemBytes: DEFAULT_MAX_ITEM_BYTES,
+      secrets: [],
       maxInFlightOperations: DEFAULT_MAX_OPERATIONS,
       maxInFlightBytes: DEFAULT_MAX_IN_FLIGHT_BYTES,
     });

@@ -81,7 +81,7 @@ export class Command {
 }
 
 /** Whether a process accepts connections there: the socket's file is there a moment before that. */
-function isListenedOn(path: string): boolean {
+export function isListenedOn(path: string): boolean {
   const acceptsConnections = ' 00010000 ';
   const sockets = readFileSync('/proc/net/unix', 'utf8').split('\n');
   return sockets.some((line) => line.endsWith(` ${path}`) && line.includes(acceptsConnections));

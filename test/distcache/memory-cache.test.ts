@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MemoryCache, SESSION_OVERHEAD_BYTES } from '../../src/distcache/memory-cache.js';
+import { BLOCK_BYTES } from '../../src/distcache/block-memory.js';
+import { MemoryCache } from '../../src/distcache/memory-cache.js';
 import { sessionCacheBehaviour } from '../behaviour/session-cache.js';
 
 sessionCacheBehaviour('the cache in the process', async () => {
@@ -28,8 +29,8 @@ for (const max of [0, 63, 60_001, Number.NaN]) {
 }
 
 test('a cache that could not hold the largest session is refused', () => {
-  assert.throws(() => new MemoryCache(64, SESSION_OVERHEAD_BYTES + 32_767), RangeError);
-  const cache = new MemoryCache(64, SESSION_OVERHEAD_BYTES + 32_768);
+  assert.throws(() => new MemoryCache(64, 32_767), RangeError);
+  const cache = new MemoryCache(64, 32_768);
   const [id, largest] = [idOf(1), Buffer.alloc(32_768 - idOf(1).length)];
   for (let i = 0; i < 3; i++) assert.equal(cache.add(idOf(i), largest, 60_000, 0), true);
   assert.deepEqual([cache.count(0), cache.have(id, 0), cache.have(idOf(2), 0)], [1, false, true]);
@@ -75,26 +76,26 @@ test('being looked at does not save a session', () => {
   assert.equal(cache.have(idOf(0), 0), false);
 });
 
-const MAX_BYTES = 110_000;
+const MAX_BLOCKS = 130;
 
 /** The same, the slow way: a list in the order of expiry. */
 class Model {
-  #sessions: { id: number; expiresAt: number; bytes: number }[] = [];
+  #sessions: { id: number; expiresAt: number; blocks: number }[] = [];
 
   add(id: number, dataBytes: number, timeoutMs: number, now: number): boolean {
     this.#sessions = this.#sessions.filter(({ expiresAt }) => expiresAt >= now);
     if (this.have(id, now)) return false;
     if (timeoutMs === 0) return true;
-    const bytes = idOf(id).length + dataBytes + SESSION_OVERHEAD_BYTES;
+    const blocks = Math.ceil((idOf(id).length + dataBytes) / BLOCK_BYTES);
     if (this.#sessions.length >= 64) this.#sessions.splice(0, 2);
-    while (this.bytes + bytes > MAX_BYTES) this.#sessions.shift();
-    this.#sessions.push({ id, expiresAt: Math.floor(now) + timeoutMs, bytes });
+    while (this.blocks + blocks > MAX_BLOCKS) this.#sessions.shift();
+    this.#sessions.push({ id, expiresAt: Math.floor(now) + timeoutMs, blocks });
     this.#sessions.sort((one, other) => one.expiresAt - other.expiresAt);
     return true;
   }
 
-  get bytes(): number {
-    return this.#sessions.reduce((sum, { bytes }) => sum + bytes, 0);
+  get blocks(): number {
+    return this.#sessions.reduce((sum, { blocks }) => sum + blocks, 0);
   }
 
   remove(id: number, now: number): boolean {
@@ -116,14 +117,14 @@ test('any operations in any order have the effect of the slow way', () => {
   const operation = fc.record({
     what: fc.constantFrom('add', 'add', 'add', 'add', 'remove', 'have'),
     id: fc.nat(90),
-    // the bytes are used up by a few of the larger ones, and by 64 of the smaller ones they are not
-    dataBytes: fc.oneof(fc.constant(4), fc.nat(6000)),
+    // the blocks are used up by a few of the larger ones, and by 64 of the smaller ones they are not
+    dataBytes: fc.oneof(fc.constant(4), fc.nat(1500)),
     timeoutMs: fc.nat(3000),
     passMs: fc.double({ min: 0, max: 30, noNaN: true }),
   });
   fc.assert(
     fc.property(fc.array(operation, { minLength: 100, maxLength: 400, size: 'max' }), (operations) => {
-      const [cache, model] = [new MemoryCache(64, MAX_BYTES), new Model()];
+      const [cache, model] = [new MemoryCache(64, MAX_BLOCKS * BLOCK_BYTES), new Model()];
       let now = 0;
       for (const { what, id, dataBytes, timeoutMs, passMs } of operations) {
         now += passMs;

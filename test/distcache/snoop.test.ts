@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -13,7 +12,7 @@ import type { Direction } from '../../src/distcache/snoop.js';
 import { DecodingWatcher, type Sighting } from '../../src/distcache/snoop-decoder.js';
 import { jsonLine, passes, textLine } from '../../src/distcache/snoop-lines.js';
 import { encodeMessage, type Operation } from '../../src/distcache/wire.js';
-import { Command, temporaryDirectory } from './command.js';
+import { Command, isListenedOn, temporaryDirectory } from './command.js';
 import { Tool, type ToolOptions } from './tools.js';
 
 const directory = temporaryDirectory();
@@ -35,7 +34,7 @@ async function startSnoop(
   const path = newPath();
   const tool = new Tool('dc_snoop', ['-listen', `UNIX:${path}`, '-server', `UNIX:${server}`, ...args], options);
   t.after(() => tool.stop());
-  while (!existsSync(path)) {
+  while (!isListenedOn(path)) {
     assert.equal(tool.child.exitCode, null, tool.output);
     await delay(5);
   }

@@ -16,6 +16,7 @@ interface Case {
   readonly response?: string[];
   readonly profile?: 'rfc' | 'safe';
   readonly ttlSeconds?: number;
+  readonly defaultTtlSeconds?: number;
   readonly unsafe?: boolean;
 }
 
@@ -192,6 +193,17 @@ test('s-maxage, must-revalidate and proxy-revalidate forbid stale use, whatever 
   assert.equal(stored({ response: FRESH }).staleIfErrorSeconds, undefined);
 });
 
+test('profile safe takes stale-while-revalidate beside s-maxage at its word, and nothing else', () => {
+  const windowsOf = (...directives: string[]) => {
+    const plan = stored({ response: cc(...directives), profile: 'safe' });
+    return [plan.revalidation, plan.staleWhileRevalidateSeconds, plan.staleIfErrorSeconds];
+  };
+  assert.deepEqual(windowsOf('s-maxage=9', 'stale-while-revalidate=5'), ['may', 5, 0]);
+  assert.deepEqual(windowsOf('s-maxage=9', 'stale-if-error=6'), ['may', 0, 6]);
+  assert.deepEqual(windowsOf('s-maxage=9'), ['must', 0, 0]);
+  assert.deepEqual(windowsOf('s-maxage=9', 'stale-while-revalidate=5', 'must-revalidate'), ['must', 0, 0]);
+});
+
 test('immutable and the age on receipt are part of the plan', () => {
   const { immutable, ageSeconds } = stored({ response: [...cc('max-age=9, immutable'), 'Age', '30'] });
   assert.deepEqual([immutable, ageSeconds], [true, 30]);
@@ -266,6 +278,34 @@ test('a ttl of the operator stands in for what the response says of its lifetime
     ]);
   }
   check([[{ ttlSeconds, profile: 'safe', response: ['Set-Cookie', 'a=b'], status: 404 }, 'set-cookie']]);
+});
+
+test('a default ttl is for responses that do not say it themselves, and forbids nothing less', () => {
+  const defaultTtlSeconds = 50;
+  const dated = ['Last-Modified', at(-10 * DAY)];
+  for (const profile of ['rfc', 'safe'] as const) {
+    check([
+      [{ defaultTtlSeconds, profile }, 'default 50 may'],
+      [{ defaultTtlSeconds, profile, status: 302 }, 'default 50 may'],
+      [{ defaultTtlSeconds, profile, status: 404 }, 'default 50 may'],
+      [{ defaultTtlSeconds, profile, response: dated }, 'default 50 may'],
+      [{ defaultTtlSeconds, profile, response: ['Age', '30'] }, 'default 80 may'],
+      [{ defaultTtlSeconds, profile, response: cc('public') }, 'default 50 may'],
+      [{ defaultTtlSeconds, profile, response: FRESH }, 'max-age 100 may'],
+      [{ defaultTtlSeconds, profile, response: [...cc('max-age=0'), 'ETag', '"a"'] }, 'max-age 0 may'],
+      [{ defaultTtlSeconds, profile, response: cc('no-cache') }, 'no-cache'],
+      [{ defaultTtlSeconds, profile, response: cc('private') }, 'private'],
+      [{ defaultTtlSeconds, profile, request: ['Authorization', 'x'] }, 'authorization'],
+      [{ defaultTtlSeconds, profile, method: 'POST', response: ['Content-Location', URL] }, 'method'],
+      [{ defaultTtlSeconds, ttlSeconds: 5, profile }, 'rule 5 may'],
+    ]);
+  }
+  const request = ['Cookie', 'a=b'];
+  check([
+    [{ defaultTtlSeconds, profile: 'rfc', request }, 'default 50 may'],
+    [{ defaultTtlSeconds, profile: 'safe', request }, 'cookie'],
+    [{ defaultTtlSeconds, profile: 'safe', response: ['Set-Cookie', 'a=b'] }, 'set-cookie'],
+  ]);
 });
 
 test('unsafe overrides what forbids to store, and nothing else', () => {

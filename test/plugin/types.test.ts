@@ -9,7 +9,17 @@ import Fastify, {
   type preHandlerAsyncHookHandler,
   type RouteHandlerMethod,
 } from 'fastify';
-import lookasideDefault, { connect, lookaside, openStore, type PluginOptions, type Store } from '../../src/index.js';
+import { Agent, interceptors } from 'undici';
+import lookasideDefault, {
+  connect,
+  lookaside,
+  openStore,
+  type PluginOptions,
+  type PurgeRequest,
+  type RouteCacheOptions,
+  type Store,
+  undiciCacheStore,
+} from '../../src/index.js';
 
 /** What a user of the package writes in TypeScript: it is checked by being compiled. */
 async function usage(app: FastifyInstance): Promise<void> {
@@ -58,6 +68,39 @@ async function usage(app: FastifyInstance): Promise<void> {
   app.get<Typed>('/typed-raw/:id', lookup);
   // @ts-expect-error: no such option
   app.get('/typo', { config: { memcached: { tll: 5 } } }, handler);
+  const cache: RouteCacheOptions = {
+    ttl: '1m',
+    staleWhileRevalidate: 30,
+    staleIfError: '1d',
+    tags: ['products'],
+    vary: 'accept-language',
+    profile: 'rfc',
+    query: { ignore: ['utm_*'] },
+    keyParts: { cookies: ['theme'] },
+    rules: [{ status: [404, '5xx'], ttl: '10s' }],
+  };
+  app.get<Typed>('/cached/:id', { config: { cache } }, async ({ params }, reply) => {
+    reply.cacheTags('products', `product:${params.id}`).header('x-id', params.id);
+    return { id: params.id };
+  });
+  app.get('/defaults', { config: { cache: true } }, handler);
+  // @ts-expect-error: no such option
+  app.get('/typo', { config: { cache: { tll: 5 } } }, handler);
+  // @ts-expect-error: the handler is what makes the response
+  app.get('/chain', { config: { cache: { chain: [] } } }, handler);
+  const purge: PurgeRequest = { tags: ['products'], soft: true };
+  const result: 'purged' | 'absent' | 'pending' = (await app.cache.purge(purge)).result;
+  assert.ok(result);
+  // @ts-expect-error: nothing else can be all
+  await app.cache.purge({ all: false });
+
+  const cacheStore = undiciCacheStore({ servers: ['127.0.0.1'], secret: 'x'.repeat(32) });
+  new Agent().compose(
+    interceptors.cache({ store: cacheStore }),
+    interceptors.cache({ store: undiciCacheStore(store) }),
+  );
+  await cacheStore.close();
+
   // @ts-expect-error: a ttl is a number of seconds or text
   app.memcached.store({ ttl: true });
 

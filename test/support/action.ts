@@ -10,5 +10,12 @@ export function stepOf(action: ActionDefinition, options?: unknown): Step {
   const bound = action.bind(options, chainSchema);
   if (!bound.success) throw bound.error;
   const store = new EmbeddedStore();
-  return bound.data({ store: () => store, bodies: new BufferBudget(), cacheName: 'lookaside', secrets: [], caches: new Set(), log: Fastify().log });
+  return bound.data({
+    store: () => store,
+    bodies: new BufferBudget(),
+    cacheName: 'lookaside',
+    secrets: [],
+    caches: new Set(),
+    log: Fastify().log,
+  });
 }

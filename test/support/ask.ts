@@ -1,4 +1,6 @@
-import { type ClientRequest, type IncomingHttpHeaders, request } from 'node:http';
+import assert from 'node:assert/strict';
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { until } from './until.js';
 
 /** What came back for a request, whether it was complete or not. */
 export interface Reply {
@@ -22,8 +24,8 @@ export interface Asked {
   /** Names and values. Host is `site.test` unless it is among them, whoever is asked. */
   readonly fields?: readonly string[];
   readonly body?: string;
-  /** Sees the request and each piece of the body as they come: to leave, or to let the proxy wait. */
-  readonly onPiece?: (piece: Buffer, sent: ClientRequest) => void;
+  /** Sees each piece of the body as it comes, which is then not kept. It may pause or destroy the message. */
+  readonly onPiece?: (piece: Buffer, message: IncomingMessage) => void;
 }
 
 /** The site that tests ask for when it does not matter: the same for every process of a fleet. */
@@ -49,8 +51,8 @@ export function ask(url: string, target: string, asked: Asked = {}): Promise<Rep
     const sent = request({ hostname, port, method, path: target, agent: false, headers }, (message) => {
       const { statusCode = 0, headers: head } = message;
       message.on('data', (piece: Buffer) => {
-        pieces.push(piece);
-        onPiece?.(piece, sent);
+        if (onPiece === undefined) pieces.push(piece);
+        else onPiece(piece, message);
       });
       message.on('error', () => {});
       message.on('close', () => end(statusCode, head, message.complete));
@@ -58,4 +60,23 @@ export function ask(url: string, target: string, asked: Asked = {}): Promise<Rep
     sent.on('error', () => end(0, {}, false));
     sent.end(body);
   });
+}
+
+/**
+ * The same, and what comes back is in the store when this resolves: a client has its answer earlier than the store. Asks
+ * until there is a hit, and fails when one of the answers is another one.
+ */
+export async function askAndStore(url: string, target: string, asked: Asked = {}): Promise<Reply> {
+  const reply = await ask(url, target, asked);
+  await until(async () => {
+    const { status, text, cacheStatus } = await ask(url, target, asked);
+    assert.deepEqual({ status, text }, { status: reply.status, text: reply.text }, cacheStatus);
+    return isHit(cacheStatus);
+  }, `${target} does not get into the store`);
+  return reply;
+}
+
+/** Whether a Cache-Status says that the answer came out of the store. */
+export function isHit(cacheStatus: string): boolean {
+  return cacheStatus.startsWith('lookaside; hit');
 }

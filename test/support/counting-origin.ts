@@ -12,8 +12,11 @@ export interface CountingOrigin extends Origin {
   total(): number;
 }
 
-/** Starts an origin with an answer by path; everything else is a 404. */
-export async function startCountingOrigin(routes: { readonly [path: string]: Answering }): Promise<CountingOrigin> {
+/** Starts an origin with an answer by path; to everything else it says `otherwise`. */
+export async function startCountingOrigin(
+  routes: { readonly [path: string]: Answering },
+  otherwise: Answering = (_request, response) => response.writeHead(404).end(),
+): Promise<CountingOrigin> {
   const counts = new Map<string, number>();
   let total = 0;
   const origin = await startOrigin((request, response) => {
@@ -22,9 +25,8 @@ export async function startCountingOrigin(routes: { readonly [path: string]: Ans
     const nth = (counts.get(target) ?? 0) + 1;
     counts.set(target, nth);
     total++;
-    const route = routes[path];
-    if (route === undefined) response.writeHead(404).end();
-    else route(request, response, nth);
+    const answer = routes[path] ?? otherwise;
+    answer(request, response, nth);
   });
   return { ...origin, count: (target) => counts.get(target) ?? 0, total: () => total };
 }

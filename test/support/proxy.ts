@@ -33,6 +33,7 @@ export async function startProxyWith(settings: Settings): Promise<TestProxy> {
   return {
     urls: proxy.urls,
     url: proxy.urls[0] ?? '',
+    managementUrl: proxy.managementUrl,
     lines,
     reload: (next) => proxy.reload(next),
     close: () => proxy.close(),

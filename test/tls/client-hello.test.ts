@@ -49,6 +49,7 @@ test('what clients of TLS 1.3 and 1.2 say is read', () => {
   const old = readClientHello(tls12);
   assert.ok(typeof old === 'object');
   assert.deepEqual([old.offersTls13, old.sessionId.length, old.pskIdentity], [false, 0, undefined]);
+  assert.deepEqual([modern.ticket?.length, old.ticket?.length], [0, 0]);
 });
 
 test('every beginning of a hello is incomplete, however it is cut into records; what follows it does not matter', () => {

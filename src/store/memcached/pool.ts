@@ -51,6 +51,7 @@ export interface PoolOptions {
 export class MemcachedPool implements Store {
   readonly maxItemBytes: number;
   readonly #stores: readonly Store[];
+  readonly #names: readonly string[];
   readonly #ring: Ring;
   readonly #failover: Failover;
   readonly #timeoutMs: number;
@@ -60,7 +61,8 @@ export class MemcachedPool implements Store {
   /** Throws when an address comes twice, and when the servers make no ring. */
   constructor(servers: readonly PoolServer[], options: PoolOptions) {
     const { ring = 'ketama', failover = 'miss', timeoutMs } = options;
-    refuseDuplicates(servers.map(({ address }) => formatAddress(address)));
+    this.#names = servers.map(({ address }) => formatAddress(address));
+    refuseDuplicates(this.#names);
     const named = servers.map(({ address, weight = 1 }) => ({ name: ringName(address), weight }));
     this.#ring = buildRing(named, ring);
     this.#stores = servers.map(({ store }) => store);
@@ -124,6 +126,10 @@ export class MemcachedPool implements Store {
       this.#firstNames.set(names, byServer);
     }
     return byServer.get(this.#ring.at(key)) ?? firstName(names);
+  }
+
+  serverOf(key: string): string {
+    return this.#names[this.#ring.at(key)] ?? '';
   }
 
   async stats(): Promise<ServerStats[]> {

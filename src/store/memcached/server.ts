@@ -186,6 +186,10 @@ export class Server implements Store {
     return firstName(names);
   }
 
+  serverOf(): string {
+    return this.#name;
+  }
+
   async stats(): Promise<ServerStats[]> {
     const report = await this.#report().catch(storeFailure);
     return [{ server: this.#name, breaker: this.breaker, report }];

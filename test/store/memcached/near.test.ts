@@ -32,6 +32,16 @@ for (const ring of RING_KINDS) {
   });
 }
 
+test('serverOf names the server of the pool that a key lies on', async () => {
+  const stores = [new EmbeddedStore(), new EmbeddedStore(), new EmbeddedStore()];
+  const servers = stores.map((store, i) => ({ address: parseAddress(`10.0.0.${i + 1}:1121${i}`), store }));
+  const pool = new MemcachedPool(servers, { timeoutMs: 100 });
+  for (const key of KEYS.slice(0, 20)) {
+    const place = await placeOf(key, pool, stores);
+    assert.equal(pool.serverOf(key), `10.0.0.${place + 1}:1121${place}`);
+  }
+});
+
 test('a store of a user’s own without it is taken for one server', () => {
   const { get, getMany, set, delete: remove, touch, increment, stats, close, maxItemBytes } = new EmbeddedStore();
   const store: Store = { get, getMany, set, delete: remove, touch, increment, stats, close, maxItemBytes };
