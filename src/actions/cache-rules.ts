@@ -166,7 +166,7 @@ function oneOrMore<Item>(schema: z.ZodType<Item, Item>) {
   return z.union([schema.transform((item) => [item]), z.array(schema).min(1)]);
 }
 
-interface When {
+export interface When {
   readonly test: Test;
   readonly isAboutResponse: boolean;
   readonly isAboutPath: boolean;

@@ -112,6 +112,11 @@ export class Entries {
     return this.#leases.awaitEnd(slot, waitMs);
   }
 
+  /** The lease that another process holds is not waited for any longer: it has been waited for, and in vain. */
+  breakLease(slot: Slot): Promise<void> {
+    return this.#leases.break(slot);
+  }
+
   /** The fetch has failed: others may go on at once. */
   release(slot: Slot): Promise<void> {
     return this.#leases.release(slot);

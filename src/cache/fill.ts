@@ -191,12 +191,14 @@ type Received = FillRequest & ReceivedFor;
 async function failed(
   slot: Slot | undefined,
   response: OriginResponse,
-  { reason, stale, receivedMs }: Received,
+  { reason, stale, receivedMs, ifLeased }: Received,
   { entries }: FillContext,
 ): Promise<Fetched> {
   const { status, fields, failure, body } = response;
   discard(response);
   if (slot !== undefined) await entries.release(slot);
+  // Who was waited for in vain has either failed as well by now, or is dead.
+  if (slot !== undefined && ifLeased === 'fetch') await entries.breakLease(slot);
   // Without its origin a cache that may not use what it has says so (RFC 9111, section 5.2.2.2).
   const told = stale === undefined ? status : 504;
   const shared = {

@@ -66,6 +66,12 @@ export class Leases {
     if (lease !== undefined) await this.#store.delete(lease.storeKey, { cas: lease.cas }).catch(failureOf);
   }
 
+  /** Another process holds the lease of `slot` and gives no sign of life: nobody is to wait for it any longer. */
+  async break({ lease, under, base }: Slot): Promise<void> {
+    if (lease !== undefined || under.kind !== 'lease') return;
+    await this.#store.delete(base, { cas: under.cas }).catch(failureOf);
+  }
+
   /** A sign of life from a holder whose fetch takes long. */
   async renew({ lease }: Slot): Promise<void> {
     if (lease !== undefined) await this.#store.touch(lease.storeKey, this.leaseSeconds).catch(failureOf);

@@ -1,9 +1,10 @@
 import { LRUCache } from 'lru-cache';
+import { storeKey } from './key.js';
 
 /** Failures in a row after which it is the origin that fails, and not some of its pages. */
 const FAILURES_OF_ORIGIN = 50;
 
-/** Keys whose failure is remembered, some 100 bytes each. */
+/** Keys whose failure is remembered, at most some 350 bytes each. */
 const MAX_KEYS = 10_000;
 
 /**
@@ -23,7 +24,7 @@ export class OriginHealth {
 
   /** Whether to ask for `key` now. Of an origin that fails altogether, the one who gets `true` is to ask. */
   mayAsk(key: string, nowMs: number = performance.now()): boolean {
-    if (nowMs < (this.#quietUntil.get(key) ?? 0)) return false;
+    if (nowMs < (this.#quietUntil.get(storeKey(key)) ?? 0)) return false;
     if (this.#failures < FAILURES_OF_ORIGIN) return true;
     if (nowMs < this.#allQuietUntil) return false;
     this.#allQuietUntil = nowMs + this.#backoffMs;
@@ -33,13 +34,13 @@ export class OriginHealth {
   /** It has answered, with whatever. */
   answered(key: string): void {
     this.#failures = 0;
-    this.#quietUntil.delete(key);
+    this.#quietUntil.delete(storeKey(key));
   }
 
   /** It has not answered, or with an error that lets a stale response stand in. */
   failed(key: string, nowMs: number = performance.now()): void {
     this.#failures++;
-    this.#quietUntil.set(key, nowMs + this.#backoffMs);
+    this.#quietUntil.set(storeKey(key), nowMs + this.#backoffMs);
     this.#allQuietUntil = nowMs + this.#backoffMs;
   }
 }

@@ -1,39 +1,32 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
-import { checkCommand } from './check.js';
 import { type CommandDefinition, runCommandLine } from './command.js';
-import { demoCommand } from './demo.js';
-import { distcacheCommand } from './distcache.js';
-import { explainCommand } from './explain.js';
-import { getCommand } from './get.js';
 import { endOnBrokenPipe } from './output.js';
-import { purgeCommand } from './purge.js';
-import { schemaCommand } from './schema.js';
-import { serveCommand } from './serve.js';
-import { setCommand } from './set.js';
-import { tlsCommand } from './tls.js';
 
-/** THE table: every command there is, in the order `--help` shows them. */
-const COMMANDS: readonly CommandDefinition[] = [
-  demoCommand,
-  serveCommand,
-  checkCommand,
-  getCommand,
-  setCommand,
-  purgeCommand,
-  explainCommand,
-  schemaCommand,
-  tlsCommand,
-  distcacheCommand,
-];
+/** THE table: every command there is, in the order `--help` shows them. Only the one that is asked for is loaded. */
+const COMMANDS: ReadonlyMap<string, () => Promise<CommandDefinition>> = new Map([
+  ['demo', async () => (await import('./demo.js')).demoCommand],
+  ['serve', async () => (await import('./serve.js')).serveCommand],
+  ['check', async () => (await import('./check.js')).checkCommand],
+  ['get', async () => (await import('./get.js')).getCommand],
+  ['set', async () => (await import('./set.js')).setCommand],
+  ['purge', async () => (await import('./purge.js')).purgeCommand],
+  ['explain', async () => (await import('./explain.js')).explainCommand],
+  ['schema', async () => (await import('./schema.js')).schemaCommand],
+  ['tls', async () => (await import('./tls.js')).tlsCommand],
+  ['distcache', async () => (await import('./distcache.js')).distcacheCommand],
+]);
 
 const manifest = createRequire(import.meta.url)('lookaside/package.json');
+const argv = process.argv.slice(2);
+const asked = COMMANDS.get(argv[0] ?? '');
+const loads = asked === undefined ? [...COMMANDS.values()] : [asked];
 endOnBrokenPipe();
 process.exitCode = await runCommandLine(
-  COMMANDS,
+  await Promise.all(loads.map((load) => load())),
   {
     summary: 'A caching reverse proxy that keeps responses in memcached, and the tools that go with it.',
     version: manifest.version,
   },
-  process.argv.slice(2),
+  argv,
 );

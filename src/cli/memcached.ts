@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { explainIssue, problemsOf } from '../actions/issues.js';
 import { storeKey } from '../cache/key.js';
-import { loadConfig } from '../config/load.js';
 import { memcachedSchema } from '../config/memcached.js';
 import type { MemcachedSettings } from '../config/schema.js';
 import { utf8ToBytes } from '../http/byte-string.js';
@@ -89,6 +88,8 @@ export async function namedMemcached({ memcached, config }: MemcachedOptions): P
   if (memcached !== undefined && config !== undefined) throw new UsageError('give either --memcached or --config');
   if (memcached !== undefined) return memcached;
   if (config === undefined) return parseServers(process.env.LOOKASIDE_MEMCACHED ?? DEFAULT_SERVER);
+  // Most commands are given none, and what it takes to read one is half of their time.
+  const { loadConfig } = await import('../config/load.js');
   return (await loadConfig(config)).memcached;
 }
 

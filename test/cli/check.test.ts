@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { lookaside } from '../support/command.js';
-import { packageRoot } from '../support/root.js';
+import { exampleConfigs, exampleFile } from '../support/example-config.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'lookaside-check-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -57,9 +57,9 @@ FILE:3:5: unknown action "statc", did you mean "static"?
     assert.deepEqual({ exitCode, stdout }, { exitCode: 1, stdout: '' });
   });
 
-  for (const name of readdirSync(join(packageRoot, 'config')).filter((file) => file.endsWith('.yaml'))) {
+  for (const name of exampleConfigs) {
     it(`finds config/${name} right`, async () => {
-      const { exitCode, stderr } = await lookaside(['check', join(packageRoot, 'config', name)]);
+      const { exitCode, stderr } = await lookaside(['check', exampleFile(name)]);
       assert.deepEqual({ exitCode, stderr }, { exitCode: 0, stderr: '' });
     });
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Ajv } from 'ajv';
@@ -7,10 +7,10 @@ import { parse } from 'yaml';
 import { ACTIONS } from '../../src/actions/actions.js';
 import { configJsonSchema } from '../../src/config/json-schema.js';
 import { loadConfig } from '../../src/config/load.js';
+import { exampleConfigs, exampleFile, exampleText } from '../support/example-config.js';
 import { packageRoot } from '../support/root.js';
 
 const directory = join(packageRoot, 'config');
-const examples = readdirSync(directory).filter((name) => name.endsWith('.yaml'));
 const schema = configJsonSchema();
 const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true });
 const validate = ajv.compile(schema);
@@ -61,15 +61,15 @@ describe('the JSON Schema', () => {
 });
 
 describe('the example', () => {
-  it('is one of several', () => assert.ok(examples.length >= 5));
+  it('is one of several', () => assert.ok(exampleConfigs.length >= 5));
 
-  for (const name of examples) {
+  for (const name of exampleConfigs) {
     it(`${name} is right`, async () => {
-      await loadConfig(join(directory, name));
+      await loadConfig(exampleFile(name));
     });
 
     it(`${name} is right by the JSON Schema, and names it for editors`, () => {
-      const text = readFileSync(join(directory, name), 'utf8');
+      const text = exampleText(name);
       assert.ok(text.startsWith('# yaml-language-server: $schema=./schema.json\n'));
       assert.ok(validate(parse(text)), JSON.stringify(validate.errors, null, 1));
     });
