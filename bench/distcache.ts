@@ -162,11 +162,11 @@ async function measure({ setup, mode, atATime, cores }: Case, seconds: number): 
   const processes = [server, proxy, memcached];
   const before = processes.map(cpuOf);
   const load = ['-c', core, process.execPath, LOAD, address, mode, String(atATime), String(seconds)];
-  const { operations, elapsedMs } = JSON.parse((await run('taskset', load)).stdout);
+  const { operations, perSecond } = JSON.parse((await run('taskset', load)).stdout);
   const [serverCpu = 0, proxyCpu = 0, memcachedCpu = 0] = processes.map(
     (process, index) => (cpuOf(process) - (before[index] ?? 0)) / operations,
   );
-  return { perSecond: (operations / elapsedMs) * 1000, server: serverCpu, proxy: proxyCpu, memcached: memcachedCpu };
+  return { perSecond, server: serverCpu, proxy: proxyCpu, memcached: memcachedCpu };
 }
 
 /** On a machine that does something else besides, memcached may be too late once, and the server then says no. */
@@ -288,7 +288,7 @@ const report = `# What an operation of distcache costs
 
 Made by \`npm run build:test && node build/bench/distcache.js\` on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} cores, ${cpus()[0]?.model.trim()}; Node ${process.version}.
 Server and proxy have one core; the load and memcached (\`-t 1\`) the other, or the same: with one operation at a time only one process runs at any
-time, and over two cores it is the machine's time to wake up the other core that is measured. ${ROUNDS} rounds of ${SECONDS} s in which the cases take turns; medians. CPU is
+time, and over two cores it is the machine's time to wake up the other core that is measured. ${ROUNDS} rounds of ${SECONDS} s in which the cases take turns, each with a load that is warm; medians. CPU is
 user and system time as the kernel counts it, per operation. The operations are those of dc_test with its default sizes: as many of each kind, half of
 them successes, sessions of 50 to 2100 bytes.
 

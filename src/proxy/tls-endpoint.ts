@@ -32,10 +32,16 @@ export class TlsEndpoint {
   /** Whether what the files hold now can not be used, which has been said. */
   #isBroken = false;
 
-  private constructor(tls: TlsSettings, settings: Pick<Settings, 'memcached' | 'workers'>, store: Store, log: Logger) {
+  private constructor(
+    tls: TlsSettings,
+    settings: Pick<Settings, 'memcached' | 'workers' | 'server'>,
+    store: Store,
+    log: Logger,
+  ) {
     const { options, warnings } = sharingOf(tls, settings);
     for (const warning of warnings) log.warn(warning);
-    this.#shared = new SharedTls({ ...options, store, log });
+    const helloTimeoutMs = settings.server.headersTimeoutMs;
+    this.#shared = new SharedTls({ ...options, helloTimeoutMs, store, log });
     this.#stapler = tls.stapling === false ? undefined : new Stapler(this.#shared.fleet, tls.stapling);
     this.#log = log;
     this.#shown = shownOf(tls);
@@ -47,7 +53,7 @@ export class TlsEndpoint {
   /** Resolves when the ticket keys are the fleet's, or could not be had within the store's deadline. */
   static async open(
     tls: TlsSettings,
-    settings: Pick<Settings, 'memcached' | 'workers'>,
+    settings: Pick<Settings, 'memcached' | 'workers' | 'server'>,
     store: Store,
     log: Logger,
   ): Promise<TlsEndpoint> {
@@ -70,7 +76,11 @@ export class TlsEndpoint {
     server.maxConnections = limits.maxConnections;
     server.on('connection', (socket) => connections.opened(socket));
     server.on('secureConnection', take);
-    server.on('tlsClientError', (err, { remoteAddress: remote }) => log.debug({ err, remote }, 'TLS handshake failed'));
+    server.on('tlsClientError', (err, socket) => {
+      log.debug({ err, remote: socket.remoteAddress }, 'TLS handshake failed');
+      // node:tls leaves a connection open whose handshake has timed out
+      socket.destroy();
+    });
     attach(server, this.#shared);
     if (this.#stapler !== undefined) attachStapler(server, this.#stapler);
     this.#servers.add(server);

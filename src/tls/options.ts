@@ -62,6 +62,11 @@ export interface SharedTlsOptions extends FleetOptions {
    * away. The server must be made with `tlsOptions`. Default false.
    */
   readonly statefulTls13?: boolean | undefined;
+  /**
+   * Milliseconds a client may take for its ClientHello, 1 to 600,000; after that TLS gets the connection, with a deadline of
+   * its own (`handshakeTimeout`). Default 10,000.
+   */
+  readonly helloTimeoutMs?: number | undefined;
 }
 
 export interface SessionOptions {
@@ -81,6 +86,10 @@ export interface SessionOptions {
 /** What OpenSSL gives a session to live: no ticket then outlives its key. */
 export const DEFAULT_ROTATE_SECONDS = 7200;
 
+/** A client has nothing to think about before it says hello. */
+const DEFAULT_HELLO_TIMEOUT_MS = 10_000;
+const MAX_HELLO_TIMEOUT_MS = 600_000;
+
 /** As mod_tls_memcache. */
 const DEFAULT_TIMEOUT_SECONDS = 1800;
 
@@ -98,6 +107,7 @@ export interface SharedTlsSettings {
   readonly ticketKeys: { readonly mode: TicketKeyMode; readonly rotateSeconds: number } | undefined;
   readonly sessions: SessionSettings | undefined;
   readonly isStateful: boolean;
+  readonly helloTimeoutMs: number;
 }
 
 /** Throws a RangeError when the options can not be used. */
@@ -107,9 +117,11 @@ export function sharedTlsSettings(options: SharedTlsOptions): SharedTlsSettings 
     rotateSeconds = DEFAULT_ROTATE_SECONDS,
     sessions,
     statefulTls13 = false,
+    helloTimeoutMs = DEFAULT_HELLO_TIMEOUT_MS,
   } = options;
   const fleet = fleetOf(options);
   inRange('rotateSeconds', rotateSeconds, MAX_SECONDS);
+  inRange('helloTimeoutMs', helloTimeoutMs, MAX_HELLO_TIMEOUT_MS);
   if (mode !== false && !TICKET_KEY_MODES.includes(mode)) throw new RangeError(`ticketKeys can not be "${mode}"`);
   if (statefulTls13 && sessions === false) throw new RangeError('statefulTls13 needs the session store');
   return {
@@ -117,6 +129,7 @@ export function sharedTlsSettings(options: SharedTlsOptions): SharedTlsSettings 
     ticketKeys: mode === false || statefulTls13 ? undefined : { mode, rotateSeconds },
     sessions: sessions === false ? undefined : sessionSettings(sessions ?? {}),
     isStateful: statefulTls13,
+    helloTimeoutMs,
   };
 }
 

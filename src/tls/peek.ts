@@ -2,24 +2,22 @@ import type { Socket } from 'node:net';
 import type { Server } from 'node:tls';
 import { type ClientHello, MAX_CLIENT_HELLO_BYTES, readClientHello } from './client-hello.js';
 
-/** A client that takes longer gets no further look; TLS, which is given the connection then, has a deadline of its own. */
-const PATIENCE_MS = 10_000;
-
 type ConnectionListener = (this: Server, socket: Socket) => void;
 
 /**
  * Lets `see` read the ClientHello of each connection of `server` before TLS reads it, and has it give the connection to
  * TLS, by calling `handOver` at once. `see` is not told of connections that begin with something else. Returns how to undo
- * it; `undefined` when Node does not have the listener that takes connections where it is looked for, and nothing was done.
+ * it; after `patienceMs` TLS gets the connection without. `undefined` when Node does not have the listener that takes connections where it is looked for, and nothing was done.
  */
 export function peekClientHellos(
   server: Server,
   see: (hello: ClientHello, handOver: () => void) => void,
+  patienceMs: number,
 ): (() => void) | undefined {
   const [original] = server.listeners('connection').filter(isTlsListener);
   if (original === undefined) return undefined;
   const peeking = (socket: Socket) => {
-    peekClientHello(socket, (hello) => {
+    peekClientHello(socket, patienceMs, (hello) => {
       if (hello === undefined) original.call(server, socket);
       else see(hello, () => original.call(server, socket));
     });
@@ -43,7 +41,7 @@ function isListener(listener: unknown): listener is (socket: Socket) => void {
 }
 
 /** Calls `handOver` with `socket` as if nothing had been read of it. A connection that ends before is not handed over. */
-function peekClientHello(socket: Socket, handOver: (hello: ClientHello | undefined) => void): void {
+function peekClientHello(socket: Socket, patienceMs: number, handOver: (hello: ClientHello | undefined) => void): void {
   let bytes: Buffer = Buffer.alloc(0);
   const forget = () => {
     clearTimeout(timer);
@@ -68,6 +66,6 @@ function peekClientHello(socket: Socket, handOver: (hello: ClientHello | undefin
     if (hello !== 'incomplete') finish(hello);
     else if (bytes.length > MAX_CLIENT_HELLO_BYTES) finish(undefined);
   };
-  const timer = setTimeout(() => finish(undefined), PATIENCE_MS);
+  const timer = setTimeout(() => finish(undefined), patienceMs);
   socket.on('readable', look).on('end', end).on('error', end).on('close', forget);
 }

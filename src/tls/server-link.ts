@@ -126,14 +126,18 @@ export class ServerLink {
 
   /** Has connections that the store is of no use for handed over by `without`. */
   #peek(without: (handOver: () => void) => void): void {
-    const undo = peekClientHellos(this.#server, (hello, handOver) => {
-      if (!this.#mayBeStored(hello)) {
-        without(handOver);
-        return;
-      }
-      if (hello.offersTls13 && this.#protocols.tls13) this.#remember(hello);
-      handOver();
-    });
+    const undo = peekClientHellos(
+      this.#server,
+      (hello, handOver) => {
+        if (!this.#mayBeStored(hello)) {
+          without(handOver);
+          return;
+        }
+        if (hello.offersTls13 && this.#protocols.tls13) this.#remember(hello);
+        handOver();
+      },
+      this.#shared.settings.helloTimeoutMs,
+    );
     if (undo !== undefined) this.#undo.push(undo);
     else
       this.#shared.fleet.log.warn({}, 'this Node does not show the ClientHello: each client of TLS 1.3 costs a lookup');
