@@ -48,6 +48,8 @@ export class Seal {
   readonly #nameKeys: readonly Buffer[];
   readonly #now: () => number;
   readonly #keys = new Map<string, Buffer>();
+  /** What values of a kind are bound to besides their name. */
+  readonly #scopes = new Map<SealKind, Buffer>();
 
   /** Seals with the first secret, opens with each. Throws a RangeError when the secrets can not be used. */
   constructor(secrets: Secrets, fleet: string, now: () => number = Date.now) {
@@ -91,7 +93,7 @@ export class Seal {
    */
   storeKeys(kind: SealKind, name: Uint8Array): string[] {
     return this.#nameKeys.map((key) => {
-      const digest = createHmac('sha256', key).update(framed(kind, this.fleet)).update(name).digest('base64url');
+      const digest = createHmac('sha256', key).update(this.#scope(kind)).update(name).digest('base64url');
       return `lookaside:tls:${kind}:${digest}`;
     });
   }
@@ -113,7 +115,15 @@ export class Seal {
   }
 
   #additionalData(header: Uint8Array, kind: SealKind, name: Uint8Array): Buffer {
-    return Buffer.concat([header, framed(kind, this.fleet), name]);
+    return Buffer.concat([header, this.#scope(kind), name]);
+  }
+
+  #scope(kind: SealKind): Buffer {
+    const known = this.#scopes.get(kind);
+    if (known !== undefined) return known;
+    const scope = framed(kind, this.fleet);
+    this.#scopes.set(kind, scope);
+    return scope;
   }
 
   #key(index: number, kind: SealKind, epoch: number): Buffer {
