@@ -21,6 +21,11 @@ type Sessions = readonly { readonly id: Buffer; readonly data: Buffer; readonly 
 class RecordingCache extends MemoryCache {
   readonly sessions = new Map<string, { id: Buffer; data: Buffer; timeoutMs: number }>();
 
+  /** Small: there is one for every run. */
+  constructor() {
+    super(512, 1024 * 1024);
+  }
+
   override add(id: Buffer, data: Buffer, timeoutMs: number, now: number): boolean {
     const isAdded = super.add(id, data, timeoutMs, now);
     const session = { id: Buffer.from(id), data: Buffer.from(data), timeoutMs };
